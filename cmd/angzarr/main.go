@@ -1,0 +1,97 @@
+// Command angzarr is the whole of Angzarr on Kafka in one binary: the sidecar,
+// the development process, and what people ask them from a terminal.
+//
+// Each subcommand has a file of its own, with one function that makes it:
+//
+//	main → run → newRootCommand → newSendCommand, newEventsCommand, …
+//
+// Exit status: 0 done, 1 failed or refused, 2 the command line is wrong and
+// nothing was done.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program without its process: tests call it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	// Whatever cobra finds wrong before a command begins is usage.
+	begun := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+
+	cmd, err := root.ExecuteContextC(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errReported):
+		return exitFailed
+	case !begun || errors.As(err, &usage):
+		fmt.Fprintf(stderr, "angzarr: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "angzarr: %v\n", err)
+		return exitFailed
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "angzarr",
+		Short:         "CQRS and event sourcing on Kafka, for business logic in any language",
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		newSendCommand(),
+		newEventsCommand(),
+	)
+	return root
+}
+
+// usageError is an error in what the caller typed, found by a command itself.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errReported ends a command whose failure is already on stderr.
+var errReported = errors.New("already reported")
+
+// version is the module's version as the toolchain stamped it: a release, or a
+// pseudo-version with the commit where the binary was built from a clone.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
