@@ -1,0 +1,106 @@
+package logtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestReadCommittedLeavesOutAborted(t *testing.T) {
+	t.Parallel()
+	b := Start(t)
+	topic := "angzarr." + b.Domain("read") + ".events"
+	create(t, b, topic, 2)
+	client := b.Client(t, kgo.TransactionalID(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+
+	transaction(t, client, kgo.TryCommit, record(topic, 1, "a"), record(topic, 0, "b"))
+	transaction(t, client, kgo.TryAbort, record(topic, 1, "gone"))
+	transaction(t, client, kgo.TryCommit, record(topic, 1, "c"))
+	transaction(t, client, kgo.TryAbort, record(topic, 0, "gone"))
+
+	if got, want := values(ReadCommitted(t, b.Cluster, topic)), "b a c"; got != want {
+		t.Errorf("committed: %q, want %q", got, want)
+	}
+	if got, want := values(ReadUncommitted(t, b.Cluster, topic)), "b gone a gone c"; got != want {
+		t.Errorf("uncommitted: %q, want %q", got, want)
+	}
+}
+
+func TestReadCommittedOfNothing(t *testing.T) {
+	t.Parallel()
+	b := Start(t)
+	topic := "angzarr." + b.Domain("nothing") + ".events"
+	create(t, b, topic, 3)
+	if got := ReadCommitted(t, b.Cluster, topic); len(got) != 0 {
+		t.Errorf("read %d records from an empty topic", len(got))
+	}
+}
+
+func TestDomainsOfTwoTestsDiffer(t *testing.T) {
+	a, b := &Broker{suffix: suffix()}, &Broker{suffix: suffix()}
+	if a.Domain("x") == b.Domain("x") {
+		t.Errorf("two tests share the domain %s", a.Domain("x"))
+	}
+	if a.Domain("x") != a.Domain("x") {
+		t.Error("a name changes within one test")
+	}
+}
+
+func TestSweepDeletesWhatTheTestMade(t *testing.T) {
+	t.Parallel()
+	b := Start(t)
+	topic := "angzarr." + b.Domain("sweep") + ".events"
+	create(t, b, topic, 1)
+	admin := kadm.NewClient(b.Client(t))
+	if err := admin.CommitAllOffsets(t.Context(), "angzarr."+b.Domain("sweep"), kadm.OffsetsFromRecords(*record(topic, 0, ""))); err != nil {
+		t.Fatal(err)
+	}
+
+	b.sweep(t)
+
+	topics, err := admin.ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := admin.ListGroups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := b.mine(append(topics.Names(), groups.Groups()...)); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func create(t *testing.T, b *Broker, topic string, partitions int32) {
+	t.Helper()
+	if _, err := kadm.NewClient(b.Client(t)).CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func transaction(t *testing.T, client *kgo.Client, end kgo.TransactionEndTry, records ...*kgo.Record) {
+	t.Helper()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.EndTransaction(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func record(topic string, partition int32, value string) *kgo.Record {
+	return &kgo.Record{Topic: topic, Partition: partition, Value: []byte(value)}
+}
+
+func values(records []*kgo.Record) string {
+	var all []string
+	for _, r := range records {
+		all = append(all, string(r.Value))
+	}
+	return strings.Join(all, " ")
+}

@@ -1,0 +1,80 @@
+package log
+
+import (
+	"fmt"
+	"strings"
+)
+
+// RepliesTopic carries outcomes back to front doors whose commands went
+// through a topic. There is one for the whole cluster; each front door reads
+// one of its partitions.
+const RepliesTopic = prefix + "replies"
+
+const (
+	prefix = "angzarr."
+
+	commands    = ".commands"
+	events      = ".events"
+	outcomes    = ".outcomes"
+	deadLetters = ".dead-letters"
+
+	// projections is the one name that no domain can have: the topic
+	// angzarr.projections.<projector> of a projector named "events" would be
+	// that domain's history.
+	projections = "projections"
+
+	maxDomain = 100
+)
+
+// CommandsTopic is where anyone may produce a domain's commands.
+func CommandsTopic(domain string) string { return prefix + domain + commands }
+
+// EventsTopic holds a domain's pages, snapshots and erasures: its whole truth.
+func EventsTopic(domain string) string { return prefix + domain + events }
+
+// OutcomesTopic says what became of each command that came by the topic
+// without asking for a reply.
+func OutcomesTopic(domain string) string { return prefix + domain + outcomes }
+
+// DeadLettersTopic keeps what could not be applied, until someone is done
+// with it.
+func DeadLettersTopic(domain string) string { return prefix + domain + deadLetters }
+
+// Group is the consumer group whose members own a domain's partitions.
+func Group(domain string) string { return prefix + domain }
+
+// DomainOf is the domain that a commands topic belongs to, and false for every
+// other topic.
+func DomainOf(commandsTopic string) (string, bool) {
+	domain, ok := strings.CutPrefix(commandsTopic, prefix)
+	if !ok {
+		return "", false
+	}
+	domain, ok = strings.CutSuffix(domain, commands)
+	if !ok || ValidDomain(domain) != nil {
+		return "", false
+	}
+	return domain, true
+}
+
+// ValidDomain says what is wrong with a domain's name. A name becomes part of
+// topic and group names; dots are left out because they separate those parts,
+// and because Kafka takes "." and "_" for the same thing in its metrics.
+func ValidDomain(domain string) error {
+	right := fmt.Sprintf("a domain is 1 to %d lower-case letters, digits, '-' and '_', and starts with a letter or a digit", maxDomain)
+	switch {
+	case domain == "":
+		return fmt.Errorf("domain is empty: %s", right)
+	case len(domain) > maxDomain:
+		return fmt.Errorf("domain %q… has %d characters: %s", domain[:20], len(domain), right)
+	case domain == projections:
+		return fmt.Errorf("domain %q is taken: topics named %s%s.… hold projections", domain, prefix, projections)
+	}
+	for i, r := range domain {
+		alphanumeric := r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
+		if !alphanumeric && (i == 0 || r != '-' && r != '_') {
+			return fmt.Errorf("domain %q has %q at position %d: %s", domain, r, i+1, right)
+		}
+	}
+	return nil
+}
