@@ -1,0 +1,49 @@
+package log
+
+// Headers of command, event and dead-letter records. Those that begin with
+// "ce_" and "content-type" are the CloudEvents Kafka protocol binding's, binary
+// mode; "traceparent" is W3C Trace Context's.
+const (
+	// HeaderKind tells a recorded EventBook ([KindEventBook]) from a
+	// CommandBook, which is what a commands topic holds without this header.
+	HeaderKind = "angzarr-kind"
+	// HeaderCommandID carries the command's id: on an event the command that
+	// led to it, on a forwarded command the id it had where it was read first.
+	HeaderCommandID = "angzarr-command-id"
+	// HeaderCorrelationID is left out where it equals the command id.
+	HeaderCorrelationID = "angzarr-correlation-id"
+	// HeaderSource is topic/partition/offset of the command, where there is one.
+	HeaderSource = "angzarr-source"
+	// HeaderHops counts the sagas that led here.
+	HeaderHops = "angzarr-hops"
+	// HeaderTypeURL is the type URL's prefix, where it isn't the usual one.
+	HeaderTypeURL = "angzarr-type-url-prefix"
+	// HeaderSynchronous is set on pages that were asked to be synchronous.
+	HeaderSynchronous = "angzarr-synchronous"
+	// HeaderReplyTo is the partition of the replies topic that the front door
+	// reads which sent the command.
+	HeaderReplyTo = "angzarr-reply-to"
+	// HeaderDeadline is when that front door's caller stops waiting: RFC 3339.
+	HeaderDeadline = "angzarr-deadline"
+	// HeaderTraceparent is the W3C trace context.
+	HeaderTraceparent = "traceparent"
+
+	// The headers of a dead letter, beside those of the original record.
+	HeaderDeadCause    = "angzarr-dead-cause"     // a gRPC code's name
+	HeaderDeadMessage  = "angzarr-dead-message"   // what went wrong
+	HeaderDeadTime     = "angzarr-dead-time"      // when: RFC 3339
+	HeaderDeadAttempts = "angzarr-dead-attempts"  // how often it was tried
+	HeaderDeadRoot     = "angzarr-dead-root"      // the root, where it could be read
+	HeaderDeadNextPage = "angzarr-dead-next-page" // the root's next page then
+
+	headerContentType = "content-type"
+	headerSpecVersion = "ce_specversion"
+	headerID          = "ce_id"
+	headerType        = "ce_type"
+	headerCESource    = "ce_source"
+	headerSubject     = "ce_subject"
+	headerTime        = "ce_time"
+)
+
+// KindEventBook is the value of [HeaderKind] on a recorded EventBook.
+const KindEventBook = "event-book"

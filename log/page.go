@@ -1,0 +1,146 @@
+package log
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// usualPrefix is the type URL's prefix that needs no header.
+const usualPrefix = "type.googleapis.com/"
+
+// Page is one event as it stands in the log.
+type Page struct {
+	Root        Root
+	Sequence    uint32
+	CreatedAt   time.Time
+	TypeURL     string
+	Value       []byte
+	Synchronous bool
+
+	// Cause is the command that led to the page.
+	Cause Cause
+	// Offset is where the page stands in its partition, once it was read.
+	Offset int64
+}
+
+// Cause is what a page knows of the command that led to it.
+type Cause struct {
+	CommandID     string
+	CorrelationID string
+	Source        string // topic/partition/offset, "" for a gRPC call
+	Traceparent   string
+	Hops          uint32
+}
+
+var (
+	protobufContent = []byte("application/protobuf")
+	specVersion     = []byte("1.0")
+	headerTrue      = []byte("true")
+)
+
+// Encode makes the event's record: a CloudEvent in binary mode.
+func (p *Page) Encode(domain string, partition int32) Record {
+	subject := p.Root.String()
+	prefix, name := splitTypeURL(p.TypeURL)
+	headers := make([]Header, 0, 14)
+	add := func(key, value string) {
+		headers = append(headers, Header{key, []byte(value)})
+	}
+	headers = append(headers,
+		Header{headerContentType, protobufContent},
+		Header{headerSpecVersion, specVersion})
+	add(headerID, subject+"/"+strconv.FormatUint(uint64(p.Sequence), 10))
+	add(headerType, name)
+	add(headerCESource, "angzarr/"+domain)
+	add(headerSubject, subject)
+	add(headerTime, p.CreatedAt.UTC().Format(time.RFC3339Nano))
+	add(HeaderCommandID, p.Cause.CommandID)
+	if p.Cause.CorrelationID != p.Cause.CommandID {
+		add(HeaderCorrelationID, p.Cause.CorrelationID)
+	}
+	if p.Cause.Source != "" {
+		add(HeaderSource, p.Cause.Source)
+	}
+	if p.Cause.Traceparent != "" {
+		add(HeaderTraceparent, p.Cause.Traceparent)
+	}
+	if p.Cause.Hops > 0 {
+		add(HeaderHops, strconv.FormatUint(uint64(p.Cause.Hops), 10))
+	}
+	if prefix != usualPrefix {
+		add(HeaderTypeURL, prefix)
+	}
+	if p.Synchronous {
+		headers = append(headers, Header{HeaderSynchronous, headerTrue})
+	}
+	value := p.Value
+	if value == nil {
+		value = []byte{} // nil would be a tombstone
+	}
+	return Record{
+		Topic: EventsTopic(domain), Partition: partition,
+		Key: PageKey(p.Root, p.Sequence), Value: value, Headers: headers,
+	}
+}
+
+// DecodePage reads an event's record. The key must be a page's.
+func DecodePage(r *Record) (Page, error) {
+	root, sequence, kind := ParseKey(r.Key)
+	if kind != KeyPage {
+		return Page{}, fmt.Errorf("a key of %d bytes is no page's", len(r.Key))
+	}
+	p := Page{Root: root, Sequence: sequence, Value: r.Value, Offset: r.Offset, CreatedAt: r.Time}
+	prefix, name := usualPrefix, ""
+	var err error
+	for i := range r.Headers {
+		value := r.Headers[i].Value
+		switch r.Headers[i].Key {
+		case headerType:
+			name = string(value)
+		case headerTime:
+			if p.CreatedAt, err = time.Parse(time.RFC3339Nano, string(value)); err != nil {
+				return Page{}, fmt.Errorf("page %s/%d: header %s: %w", root, sequence, headerTime, err)
+			}
+		case HeaderTypeURL:
+			prefix = string(value)
+		case HeaderSynchronous:
+			p.Synchronous = string(value) == "true"
+		case HeaderCommandID:
+			p.Cause.CommandID = string(value)
+		case HeaderCorrelationID:
+			p.Cause.CorrelationID = string(value)
+		case HeaderSource:
+			p.Cause.Source = string(value)
+		case HeaderTraceparent:
+			p.Cause.Traceparent = string(value)
+		case HeaderHops:
+			p.Cause.Hops = parseUint32(value)
+		}
+	}
+	if name == "" {
+		return Page{}, fmt.Errorf("page %s/%d: header %s is missing", root, sequence, headerType)
+	}
+	p.TypeURL = prefix + name
+	if p.Cause.CorrelationID == "" {
+		p.Cause.CorrelationID = p.Cause.CommandID
+	}
+	return p, nil
+}
+
+// splitTypeURL parts a type URL behind its last slash, as protobuf's Any
+// defines it.
+func splitTypeURL(url string) (prefix, name string) {
+	i := strings.LastIndexByte(url, '/') + 1
+	return url[:i], url[i:]
+}
+
+// parseUint32 reads a number that this package wrote; anything else is 0.
+func parseUint32(b []byte) uint32 {
+	n, err := strconv.ParseUint(string(b), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}

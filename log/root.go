@@ -1,0 +1,35 @@
+package log
+
+import (
+	"encoding/hex"
+	"fmt"
+)
+
+// Root is an aggregate's identity: a UUID's 16 bytes in network order.
+type Root [16]byte
+
+// RootOf takes a root from the wire. Any length but 16 is an error.
+func RootOf(b []byte) (Root, error) {
+	var r Root
+	if len(b) != len(r) {
+		return r, fmt.Errorf("a root is a UUID of 16 bytes, not %d", len(b))
+	}
+	copy(r[:], b)
+	return r, nil
+}
+
+// String is the UUID's usual text form, 8-4-4-4-12 hex digits.
+func (r Root) String() string {
+	return string(r.AppendText(make([]byte, 0, 36)))
+}
+
+// AppendText appends the text form to b.
+func (r Root) AppendText(b []byte) []byte {
+	for i, part := range [][]byte{r[0:4], r[4:6], r[6:8], r[8:10], r[10:16]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, part)
+	}
+	return b
+}

@@ -1,0 +1,78 @@
+package partitioning
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/angzarr/angzarr-kafka/log"
+)
+
+// Claim is one stretch of time in which this worker owns a partition: it begins
+// with an assignment and ends with the partition's loss, and does not come back.
+type Claim struct {
+	Partition int32
+	// Progress follows the records that are read under this claim. It belongs
+	// to the worker that was given the claim.
+	Progress *Progress
+
+	ended atomic.Bool
+}
+
+// Ended says that the claim is over. What came in under it is to be thrown away.
+func (c *Claim) Ended() bool { return c.ended.Load() }
+
+// Fetched are records of one partition, read under one claim.
+type Fetched struct {
+	Claim   *Claim
+	Records []log.Record
+}
+
+// claims are those that a member holds. The group's callbacks change them; a
+// poll and a commit read them.
+type claims struct {
+	mu   sync.Mutex
+	held map[int32]*Claim
+}
+
+func (c *claims) get(partition int32) *Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[partition]
+}
+
+func (c *claims) begin(claim *Claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		c.held = make(map[int32]*Claim)
+	}
+	if old := c.held[claim.Partition]; old != nil {
+		old.ended.Store(true)
+	}
+	c.held[claim.Partition] = claim
+}
+
+// of gives the claims on these partitions that are held.
+func (c *claims) of(partitions []int32) []*Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var found []*Claim
+	for _, p := range partitions {
+		if claim := c.held[p]; claim != nil {
+			found = append(found, claim)
+		}
+	}
+	return found
+}
+
+// end takes the claims away. From here on nothing of them is committed.
+func (c *claims) end(gone []*Claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, claim := range gone {
+		claim.ended.Store(true)
+		if c.held[claim.Partition] == claim {
+			delete(c.held, claim.Partition)
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package partitioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitTimeout bounds a commit up to its end, well under the transaction's own
+// timeout. Finding out what became of an end without an answer is not bounded.
+const commitTimeout = 5 * time.Second
+
+// Transaction is what is committed together: records, and how far the
+// partitions that they came from have been worked off.
+type Transaction struct {
+	// Records are at least one: the client ends no transaction without.
+	Records []log.Record
+	// Claims are those of every partition that anything in the transaction
+	// came from. Each one's Progress is committed with it, polled from or not:
+	// that is what fences it.
+	Claims []*Claim
+}
+
+// Commit commits the transaction, or says why not; see the package's errors.
+// Only one Commit may run at a time.
+//
+// With ErrNotCommitted nothing has happened and the claims that have not ended
+// are as good as before. ErrDeposed besides says that the group has moved on.
+func (m *Member) Commit(ctx context.Context, tx Transaction) error {
+	if len(tx.Records) == 0 || len(tx.Claims) == 0 {
+		panic("partitioning: a transaction needs records and claims")
+	}
+	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+
+	fence, err := m.fence(tx.Claims)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
+	}
+	if err := m.begin(bounded); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
+	}
+	acknowledged, err := m.producer.produce(bounded, tx.Records)
+	if err == nil {
+		err = m.commitOffsets(bounded, fence, tx.Claims)
+	}
+	if err != nil {
+		m.abort(ctx)
+		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
+	}
+	if err := m.producer.client.EndTransaction(bounded, kgo.TryCommit); err != nil {
+		m.log.Warn("the end of a transaction has no good answer; asking the log", "error", err)
+		return m.resolve(ctx, acknowledged[0], err)
+	}
+	return nil
+}
+
+// begin makes sure of a producer that works, and begins.
+func (m *Member) begin(ctx context.Context) error {
+	if m.producer != nil {
+		err := m.producer.begin(ctx)
+		if err == nil {
+			return nil
+		}
+		m.log.Warn("a producer is replaced", "id", m.producer.transactionalID, "error", err)
+		m.discardProducer(ctx)
+	}
+	m.producers++
+	p, err := newProducer(m.config, m.producers)
+	if err != nil {
+		return err
+	}
+	m.producer = p
+	return p.begin(ctx)
+}
+
+// abort ends the transaction that is open without committing it. If that fails
+// the producer is given up: what it left open is ended under its id, by us or
+// by whoever takes over.
+func (m *Member) abort(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	err := m.producer.client.AbortBufferedRecords(ctx)
+	if err == nil {
+		err = m.producer.client.EndTransaction(ctx, kgo.TryAbort)
+	}
+	if err != nil {
+		m.log.Warn("a transaction could not be aborted; its producer is replaced", "error", err)
+		m.discardProducer(ctx)
+	}
+}
+
+// discardProducer closes the producer and ends what it left open, if that can
+// be done now.
+func (m *Member) discardProducer(ctx context.Context) {
+	gone := m.producer
+	m.producer = nil
+	gone.client.Close()
+	if err := endTransaction(ctx, m.consumer, gone.transactionalID); err != nil {
+		m.log.Warn("an open transaction waits for its timeout", "id", gone.transactionalID, "error", err)
+	}
+}
+
+// fence is what a transaction is checked against.
+type fence struct {
+	member     string
+	generation int32
+}
+
+// fence reads who the group thinks we are, and only then whether the claims are
+// held: in the other order a loss and a rejoin in between would slip through
+// under the new generation. A generation of -1, or an empty member id, would
+// not be checked by the broker at all.
+func (m *Member) fence(claims []*Claim) (fence, error) {
+	member, generation := m.consumer.GroupMetadata()
+	if member == "" || generation < 0 {
+		return fence{}, fmt.Errorf("no member of %s: %w", m.config.Group, ErrDeposed)
+	}
+	for _, claim := range claims {
+		if claim.Ended() {
+			return fence{}, fmt.Errorf("partition %d is no longer claimed: %w", claim.Partition, ErrDeposed)
+		}
+	}
+	return fence{member, generation}, nil
+}
+
+// commitOffsets adds the claims' offsets to the transaction that is open, under
+// the fence. It is the last request before the end.
+func (m *Member) commitOffsets(ctx context.Context, f fence, claims []*Claim) error {
+	id, epoch, err := m.producer.client.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("producer id: %w", err)
+	}
+	if m.producer.addOffsets {
+		if err := m.addOffsets(ctx, id, epoch); err != nil {
+			return err
+		}
+	}
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID = m.producer.transactionalID
+	req.Group = m.config.Group
+	req.ProducerID, req.ProducerEpoch = id, epoch
+	req.MemberID, req.Generation = f.member, f.generation
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.TopicID = m.config.Topic, m.config.TopicID
+	for _, claim := range claims {
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition = claim.Partition
+		low, metadata := claim.Progress.Offset()
+		p.Offset, p.Metadata = low, &metadata
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	for {
+		resp, err := req.RequestWith(ctx, m.producer.client)
+		if err == nil {
+			err = offsetsRefused(resp, len(claims))
+		}
+		if errors.Is(err, kerr.ConcurrentTransactions) && sleep(ctx, poll) == nil {
+			// The last transaction's markers are still being written. The
+			// generation must be as fresh as the request.
+			if f, err = m.fence(claims); err == nil {
+				req.MemberID, req.Generation = f.member, f.generation
+				continue
+			}
+		}
+		if fenced(err) {
+			err = fmt.Errorf("%w: %w", ErrDeposed, err)
+		}
+		if err != nil {
+			return fmt.Errorf("commit offsets of %s: %w", m.config.Group, err)
+		}
+		return nil
+	}
+}
+
+func (m *Member) addOffsets(ctx context.Context, id int64, epoch int16) error {
+	req := kmsg.NewPtrAddOffsetsToTxnRequest()
+	req.TransactionalID, req.Group = m.producer.transactionalID, m.config.Group
+	req.ProducerID, req.ProducerEpoch = id, epoch
+	for {
+		resp, err := req.RequestWith(ctx, m.producer.client)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		if errors.Is(err, kerr.ConcurrentTransactions) && sleep(ctx, poll) == nil {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("add offsets of %s: %w", m.config.Group, err)
+		}
+		return nil
+	}
+}
+
+// offsetsRefused gives the first error of any partition. An answer that leaves
+// a partition out says nothing about it, and is an error too.
+func offsetsRefused(resp *kmsg.TxnOffsetCommitResponse, want int) error {
+	n := 0
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("partition %d: %w", p.Partition, err)
+			}
+			n++
+		}
+	}
+	if n != want {
+		return fmt.Errorf("%d of %d partitions were answered", n, want)
+	}
+	return nil
+}
+
+// fenced says that the group refused who we say we are.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID) ||
+		errors.Is(err, kerr.FencedInstanceID)
+}

@@ -1,0 +1,20 @@
+// Package partitioning says who owns what, and lets only the owner write.
+//
+//	                 assigned            polled or called
+//	consumer group ──────────► claim ◄─────────────────────── a command
+//	      │                      │
+//	      │ generation           │ held from poll to commit?
+//	      ▼                      ▼
+//	  begin ─► produce, all acknowledged ─► offsets with the generation ─► end
+//
+// Invariants:
+//   - A claim begins with an assignment and ends with its loss. What came in
+//     under a claim that has ended is never committed, even if its partition
+//     came back.
+//   - Every transaction is fenced by the group's generation. It is read before
+//     the claims are checked, and nothing is produced after it was sent: what a
+//     deposed owner wrote lies below the high watermark that its successor reads.
+//   - Commit returns nil only if the transaction is committed, and
+//     [ErrNotCommitted] only if it never will be. In between it asks the log.
+//   - A transaction of a current member of the group is never ended by another.
+package partitioning

@@ -1,0 +1,202 @@
+package partitioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// heartbeatInterval is how soon a member hears of a rebalance.
+	heartbeatInterval = 300 * time.Millisecond
+	// sessionTimeout is how long a member may be silent; brokers allow no less
+	// by default (group.min.session.timeout.ms).
+	sessionTimeout = 6 * time.Second
+	// rebalanceTimeout bounds how long a member may take to let go.
+	rebalanceTimeout = 30 * time.Second
+)
+
+// Config is what a member needs to join its group.
+type Config struct {
+	Cluster  log.Cluster
+	Identity Identity
+	Group    string
+	// Topic is the one whose partitions the group shares out.
+	Topic   string
+	TopicID [16]byte
+	// TransactionVersion is the cluster's finalized transaction.version.
+	TransactionVersion int16
+	// MaxBatchBytes gives a topic's max.message.bytes, 0 where it isn't known.
+	MaxBatchBytes func(topic string) int32
+	// MissingOffsets says what to do with a partition that holds records but
+	// no committed offset; see [MissingOffsets].
+	MissingOffsets MissingOffsets
+	Logger         *slog.Logger
+}
+
+func (c Config) maxBatchBytes(topic string) int32 {
+	const usual = 1_000_012 // the client's own default, below the brokers'
+	if c.MaxBatchBytes != nil {
+		if n := c.MaxBatchBytes(topic); n > 0 {
+			return n
+		}
+	}
+	return usual
+}
+
+// Owner is told what its member owns. The methods are called one at a time,
+// from the group's own goroutine; while one runs the member can't rebalance.
+type Owner interface {
+	// Assigned gives new claims. Their partitions are not read before Resume.
+	Assigned([]*Claim)
+	// Revoked takes claims away that are still good: what is decided under them
+	// may be committed until it returns, which must be well within the
+	// rebalance timeout of 30 s.
+	Revoked([]*Claim)
+	// Lost takes claims away that have ended already.
+	Lost([]*Claim)
+}
+
+// Member is one member of a consumer group, with a transactional producer of its
+// own. Join it, then Poll and Commit from one goroutine each, then Leave.
+type Member struct {
+	config   Config
+	owner    Owner
+	log      *slog.Logger
+	consumer *kgo.Client
+	claims   claims
+
+	producer  *producer // owned by Commit
+	producers int       // owned by Commit
+
+	joined chan struct{} // closed once consumer is set: callbacks come earlier
+	failed chan error    // what the member can't go on after
+}
+
+// NewMember makes a member, which is in no group before Join.
+func NewMember(c Config, owner Owner) *Member {
+	return &Member{
+		config: c, owner: owner, log: c.Logger.With("group", c.Group),
+		joined: make(chan struct{}), failed: make(chan error, 1),
+	}
+}
+
+// Join joins the group; the owner hears of it. Leave must follow.
+func (m *Member) Join() error {
+	opts := append(m.config.Cluster.Options(m.config.Identity.clientID()),
+		kgo.ConsumerGroup(m.config.Group),
+		kgo.ConsumeTopics(m.config.Topic),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.DisableAutoCommit(),
+		// What a poll gives, and under which claim, must be one look.
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxPartitionBytes(1<<20),
+		kgo.FetchMaxBytes(8<<20),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.OnPartitionsAssigned(m.assigned),
+		kgo.OnPartitionsRevoked(m.revoked),
+		kgo.OnPartitionsLost(m.lost),
+		kgo.OnOffsetsFetched(m.fetched),
+		kgo.AdjustFetchOffsetsFn(m.adjust),
+	)
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("join %s: %w", m.config.Group, err)
+	}
+	m.consumer = cl
+	close(m.joined)
+	return nil
+}
+
+// Failed gives the error after which the member cannot go on.
+func (m *Member) Failed() <-chan error { return m.failed }
+
+// Leave leaves the group, revoking what is claimed, and closes the connections.
+func (m *Member) Leave(ctx context.Context) {
+	m.consumer.AllowRebalance()
+	if err := m.consumer.LeaveGroupContext(ctx); err != nil {
+		m.log.Warn("could not leave the group; it will find out", "error", err)
+	}
+	m.consumer.CloseAllowingRebalance()
+	if m.producer != nil {
+		m.producer.client.Close()
+	}
+}
+
+// Poll waits for records, at most maxRecords, and gives them with the claims
+// under which they were read.
+func (m *Member) Poll(ctx context.Context, maxRecords int) ([]Fetched, error) {
+	fetches := m.consumer.PollRecords(ctx, maxRecords)
+	// From here to AllowRebalance no claim begins or ends.
+	defer m.consumer.AllowRebalance()
+	if err := fetches.Err0(); errors.Is(err, kgo.ErrClientClosed) || ctx.Err() != nil {
+		return nil, err
+	}
+	for _, e := range fetches.Errors() {
+		if !kerr.IsRetriable(e.Err) && e.Topic != "" {
+			m.log.Warn("a partition can't be read", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
+		}
+	}
+	var polled []Fetched
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		claim := m.claims.get(p.Partition)
+		if claim == nil || len(p.Records) == 0 {
+			return
+		}
+		f := Fetched{Claim: claim, Records: make([]log.Record, len(p.Records))}
+		for i, r := range p.Records {
+			f.Records[i] = log.FromClient(r)
+		}
+		polled = append(polled, f)
+	})
+	return polled, nil
+}
+
+// Pause stops reading partitions; Resume reads on where it stopped.
+func (m *Member) Pause(partitions ...int32) {
+	m.consumer.PauseFetchPartitions(map[string][]int32{m.config.Topic: partitions})
+}
+
+// Resume reads on after Pause, or starts to after Assigned.
+func (m *Member) Resume(partitions ...int32) {
+	m.consumer.ResumeFetchPartitions(map[string][]int32{m.config.Topic: partitions})
+}
+
+// Prove returns nil if, at some moment after its call, the group knew the worker
+// as the member that it was when the claims were all held: nobody else can have
+// written to their partitions before that moment. It is what a refusal needs
+// instead of a transaction (Raft's read index, §6.4 of Ongaro's thesis).
+func (m *Member) Prove(ctx context.Context, claims []*Claim) error {
+	f, err := m.fence(claims)
+	if err != nil {
+		return err
+	}
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.MemberID, req.Generation = m.config.Group, f.member, f.generation
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	resp, err := req.RequestWith(ctx, m.consumer)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	switch {
+	case err == nil, errors.Is(err, kerr.RebalanceInProgress):
+		// The broker checks member and generation before it says so.
+		return nil
+	case fenced(err):
+		return fmt.Errorf("heartbeat of %s: %w: %w", m.config.Group, ErrDeposed, err)
+	}
+	return fmt.Errorf("heartbeat of %s: %w", m.config.Group, err)
+}

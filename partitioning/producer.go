@@ -1,0 +1,108 @@
+package partitioning
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// transactionTimeout is after how long a broker aborts a transaction by itself.
+// A commit is given up well before.
+const transactionTimeout = 10 * time.Second
+
+// producer is a worker's transactional producer. A fatal error spoils it; the
+// member then makes itself another one with a new transactional id.
+type producer struct {
+	client          *kgo.Client
+	transactionalID string
+	// addOffsets says that the group has to be added to a transaction before
+	// its offsets are: always, unless the cluster has transaction.version 2
+	// (KIP-890 part 2).
+	addOffsets bool
+}
+
+func newProducer(c Config, n int) (*producer, error) {
+	txID := c.Identity.transactionalID(c.Group, n)
+	opts := append(c.Cluster.Options(c.Identity.clientID()),
+		kgo.TransactionalID(txID),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		// A commit flushes once it has handed over all its records, so that
+		// they go out in one request a broker instead of two.
+		kgo.ManualFlushing(),
+		kgo.MaxBufferedRecords(maxRecords),
+		kgo.ProducerBatchMaxBytesFn(c.maxBatchBytes),
+	)
+	if c.TransactionVersion < 2 {
+		// Requests of these versions and above mean transaction version 2.
+		versions := kversion.Stable()
+		versions.SetMaxKeyVersion(produceKey, 11)
+		versions.SetMaxKeyVersion(txnOffsetCommitKey, 4)
+		versions.SetMaxKeyVersion(endTxnKey, 4)
+		opts = append(opts, kgo.MaxVersions(versions))
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("producer %s: %w", txID, err)
+	}
+	return &producer{client: client, transactionalID: txID, addOffsets: c.TransactionVersion < 2}, nil
+}
+
+// begin begins a transaction, with a producer id that is good.
+func (p *producer) begin(ctx context.Context) error {
+	// BeginTransaction would load the id too, but without a bound.
+	if _, _, err := p.client.ProducerID(ctx); err != nil {
+		return fmt.Errorf("producer id of %s: %w", p.transactionalID, err)
+	}
+	if err := p.client.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin a transaction of %s: %w", p.transactionalID, err)
+	}
+	return nil
+}
+
+// Request keys: https://kafka.apache.org/protocol#protocol_api_keys.
+const (
+	produceKey         = 0
+	endTxnKey          = 26
+	txnOffsetCommitKey = 28
+)
+
+// maxRecords bounds the records of one transaction.
+const maxRecords = 100_000
+
+// written is where a record of a transaction was acknowledged.
+type written struct {
+	topic     string
+	partition int32
+	offset    int64
+}
+
+// produce writes the records into the transaction that is open, and returns once
+// every one is acknowledged, or with the first error.
+func (p *producer) produce(ctx context.Context, records []log.Record) ([]written, error) {
+	acknowledged := make([]written, len(records))
+	failed := make(chan error, len(records))
+	for i := range records {
+		p.client.Produce(ctx, records[i].ToClient(), func(k *kgo.Record, err error) {
+			if err != nil {
+				failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err)
+				return
+			}
+			acknowledged[i] = written{k.Topic, k.Partition, k.Offset}
+		})
+	}
+	// Flush returns after the last promise has been called.
+	err := p.client.Flush(ctx)
+	select {
+	case err = <-failed:
+	default:
+	}
+	if err != nil {
+		return nil, err
+	}
+	return acknowledged, nil
+}

@@ -1,0 +1,188 @@
+package partitioning
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// MissingOffsets says how to go on where a partition holds records although the
+// group has no offset for it: it was idle for longer than brokers keep offsets
+// (offsets.retention.minutes, 7 days by default), or somebody deleted them.
+type MissingOffsets string
+
+// The choices. Replaying is safe for commands whose ids are still remembered.
+const (
+	RefuseMissing MissingOffsets = "refuse" // stop with an error that says so
+	ReplayMissing MissingOffsets = "replay" // from the first record that is kept
+	SkipMissing   MissingOffsets = "skip"   // from the end, leaving them undone
+)
+
+// orphanTimeout bounds how long an assignment waits for the transactions of dead
+// workers to end. What is open after that holds up reading, not the group.
+const orphanTimeout = 5 * time.Second
+
+// assigned runs inside the group's session, before its offsets are fetched: a
+// transaction that is still open then would cost the fetch a second's sleep.
+func (m *Member) assigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+	partitions := added[m.config.Topic]
+	if len(partitions) == 0 {
+		return
+	}
+	<-m.joined
+	m.Pause(partitions...)
+	ctx, cancel := context.WithTimeout(ctx, orphanTimeout)
+	defer cancel()
+	begun := time.Now()
+	ended, err := endOrphans(ctx, cl, m.config.Group)
+	if err != nil {
+		m.log.Warn("transactions of dead workers may be open until they time out", "error", err)
+	}
+	if ended > 0 {
+		m.log.Info("ended the transactions of dead workers", "transactions", ended, "took", time.Since(begun))
+	}
+}
+
+// fetched begins the claims, with what the last owners committed.
+func (m *Member) fetched(ctx context.Context, cl *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	bounds, err := m.bounds(ctx, cl)
+	if err != nil {
+		return err
+	}
+	var begun []*Claim
+	for _, p := range committedOf(resp) {
+		claim, err := m.claim(p, bounds[p.partition])
+		if err != nil {
+			return err
+		}
+		begun = append(begun, claim)
+	}
+	for _, claim := range begun {
+		m.claims.begin(claim)
+	}
+	if len(begun) > 0 {
+		m.owner.Assigned(begun)
+	}
+	return nil
+}
+
+// committed is what a group has committed for a partition.
+type committed struct {
+	partition int32
+	offset    int64 // -1 if there is none
+	metadata  string
+}
+
+// committedOf reads an answer of any version; a member has but one topic.
+func committedOf(resp *kmsg.OffsetFetchResponse) (all []committed) {
+	add := func(partition int32, offset int64, metadata *string) {
+		c := committed{partition: partition, offset: offset}
+		if metadata != nil {
+			c.metadata = *metadata
+		}
+		all = append(all, c)
+	}
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				add(p.Partition, p.Offset, p.Metadata)
+			}
+		}
+	}
+	for _, t := range resp.Topics { // before version 8
+		for _, p := range t.Partitions {
+			add(p.Partition, p.Offset, p.Metadata)
+		}
+	}
+	return all
+}
+
+// bounds are the offsets of what each partition holds.
+func (m *Member) bounds(ctx context.Context, cl *kgo.Client) (map[int32]log.Span, error) {
+	starts, err := log.Starts(ctx, cl, m.config.Topic)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := log.HighWatermarks(ctx, cl, m.config.Topic)
+	if err != nil {
+		return nil, err
+	}
+	bounds := make(map[int32]log.Span, len(ends))
+	for p, end := range ends {
+		bounds[p] = log.Span{From: starts[p], To: end}
+	}
+	return bounds, nil
+}
+
+// claim begins a claim where the last owner stopped.
+func (m *Member) claim(c committed, holds log.Span) (*Claim, error) {
+	start := c.offset
+	switch {
+	case start < 0 && holds.From == holds.To, start < 0 && m.config.MissingOffsets == ReplayMissing:
+		start = holds.From
+	case start < 0 && m.config.MissingOffsets == SkipMissing:
+		start = holds.To
+	case start < 0:
+		err := fmt.Errorf("%s/%d holds records from offset %d to %d, but group %s has no committed offset for it (they expire when a group is idle): "+
+			"set log.missing_offsets to %q to handle what is there, or to %q to leave it undone",
+			m.config.Topic, c.partition, holds.From, holds.To-1, m.config.Group, ReplayMissing, SkipMissing)
+		select {
+		case m.failed <- err:
+		default:
+		}
+		return nil, err
+	case start < holds.From:
+		m.log.Error("commands were deleted by the topic's retention before they were handled",
+			"topic", m.config.Topic, "partition", c.partition, "from", start, "to", holds.From-1)
+		start = holds.From
+	}
+	if start != c.offset {
+		return &Claim{Partition: c.partition, Progress: &Progress{next: start}}, nil
+	}
+	progress, err := restore(start, c.metadata)
+	if err != nil {
+		// Without it finished commands would be handled again; their ids make
+		// that harmless for as long as they are remembered.
+		m.log.Error("offset metadata can't be read; starting at the offset itself",
+			"topic", m.config.Topic, "partition", c.partition, "error", err)
+		progress = &Progress{next: start}
+	}
+	return &Claim{Partition: c.partition, Progress: progress}, nil
+}
+
+// adjust makes the client read from where the claims say.
+func (m *Member) adjust(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	for partition := range offsets[m.config.Topic] {
+		claim := m.claims.get(partition)
+		if claim == nil {
+			return nil, fmt.Errorf("partition %d of %s has no claim: %w", partition, m.config.Topic, kerr.UnknownMemberID)
+		}
+		offsets[m.config.Topic][partition] = kgo.NewOffset().At(claim.Progress.next)
+	}
+	return offsets, nil
+}
+
+// revoked runs before partitions are given up. Their claims end once the owner
+// has let go.
+func (m *Member) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	claims := m.claims.of(gone[m.config.Topic])
+	if len(claims) == 0 {
+		return
+	}
+	m.owner.Revoked(claims)
+	m.claims.end(claims)
+}
+
+// lost runs after partitions are gone: somebody else may own them by now.
+func (m *Member) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	claims := m.claims.of(gone[m.config.Topic])
+	m.claims.end(claims)
+	if len(claims) > 0 {
+		m.owner.Lost(claims)
+	}
+}
