@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// drive puts load on a deployment that has been started. It returns with what
+// was measured where the events topic began, for the audit.
+func (b *bench) drive(ctx context.Context, d *deployment, ledger *ledger) (offsets, Result, error) {
+	starting, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	if err := d.ready(starting); err != nil {
+		return nil, Result{}, err
+	}
+	idle := d.usage()
+	from, err := endOf(starting, b.admin, topicsOf(d.domain).events)
+	if err != nil {
+		return nil, Result{}, err
+	}
+	load, err := b.load(d, ledger, from)
+	if err != nil {
+		return nil, Result{}, err
+	}
+	defer load.close()
+	if err := load.probe(starting); err != nil {
+		return nil, Result{}, err
+	}
+	result, err := b.window(ctx, d, load)
+	result.IdleMiB = mebibytes(idle.rss)
+	return from, result, err
+}
+
+func (b *bench) load(d *deployment, ledger *ledger, from offsets) (load, error) {
+	s := sender{
+		domain: d.domain, size: b.Size, filler: b.filler, ledger: ledger,
+		roots: newRoots(rand.Uint64(), b.Aggregates),
+	}
+	if b.Topic {
+		return newTopicLoad(b.Options, s, from)
+	}
+	return newCallLoad(b.Options, s, d.front)
+}
+
+// window runs the load and reads the processes' usage at both ends of the part
+// that counts.
+func (b *bench) window(ctx context.Context, d *deployment, load load) (Result, error) {
+	start := time.Now()
+	w := window{from: start.Add(b.Warmup), to: start.Add(b.Warmup + b.Duration)}
+	loading, stop := context.WithDeadline(ctx, w.to.Add(patience))
+	defer stop()
+
+	var got latencies
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		got, err = load.run(loading, w)
+		ended <- err
+	}()
+	var ours, own [2]usage
+	for i, at := range []time.Time{w.from, w.to} {
+		select {
+		case <-time.After(time.Until(at)):
+			ours[i], own[i] = d.usage(), usageOf(os.Getpid())
+		case err := <-ended:
+			return Result{}, fmt.Errorf("load ended before its time: %w", err)
+		}
+	}
+	if err := <-ended; err != nil {
+		return Result{}, err
+	}
+
+	commands := len(got.all) + len(got.slow)
+	if commands == 0 {
+		return Result{}, fmt.Errorf("no command was answered within %s", b.Duration)
+	}
+	each := func(u [2]usage) float64 { return (u[1].cpu - u[0].cpu).Seconds() * 1e6 / float64(commands) }
+	return Result{
+		Commands:      commands,
+		PerSecond:     float64(commands) / b.Duration.Seconds(),
+		Latency:       newLatency(got.all),
+		Slow:          newLatency(got.slow),
+		CPUMicros:     each(ours),
+		LoadCPUMicros: each(own),
+		RSSMiB:        mebibytes(ours[1].rss),
+		PeakMiB:       mebibytes(ours[1].peak),
+	}, nil
+}
+
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
