@@ -103,13 +103,26 @@ func (c Cluster) Ping(ctx context.Context) error {
 	defer cancel()
 	client, err := kgo.NewClient(c.Options("angzarr/ping")...)
 	if err != nil {
-		return fmt.Errorf("reach Kafka at %s: %w", strings.Join(c.Brokers, ", "), err)
+		return fmt.Errorf("reach Kafka at %s: %w", c.where(), err)
 	}
 	defer client.Close()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("no Kafka broker answers at %s: %w", strings.Join(c.Brokers, ", "), err)
+		return fmt.Errorf("no Kafka broker answers at %s: %w", c.where(), err)
 	}
 	return nil
+}
+
+// where also says how: brokers that are spoken to in another way than they
+// expect say nothing, or hang up.
+func (c Cluster) where() string {
+	where := strings.Join(c.Brokers, ", ")
+	if c.TLS != nil {
+		where += " with TLS"
+	}
+	if c.SASL != nil {
+		where += fmt.Sprintf(" with SASL %s as user %s", c.SASL.Mechanism, c.SASL.User)
+	}
+	return where
 }
 
 // heartbeatKey is the group heartbeat's request key:

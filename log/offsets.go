@@ -1,0 +1,77 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// commitFirstOffsets commits 0 for the partitions of a domain's commands topic
+// that have no committed offset and never held a record. Workers have no reset
+// policy, so that a lost offset is an error and never a silent replay; without
+// this they could not start at all.
+//
+// Between looking and committing another process may have started a worker,
+// applied commands and stopped: then the group goes back to 0. That is
+// milliseconds, and a command that is read again that soon is known by its id.
+func commitFirstOffsets(ctx context.Context, admin *kadm.Client, d Domain) error {
+	group, topic := Group(d.Name), CommandsTopic(d.Name)
+	committed, err := admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		committed, err = nil, nil
+	}
+	if err != nil {
+		return fmt.Errorf("group %s: fetch offsets: %w", group, err)
+	}
+	var ends kadm.ListedOffsets
+	if err := untilSettled(ctx, func() error {
+		if ends, err = admin.ListEndOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+		return err
+	}); err != nil {
+		return fmt.Errorf("topic %s: list end offsets: %w", topic, err)
+	}
+	first, err := firstOffsets(topic, committed, ends)
+	if err != nil {
+		return fmt.Errorf("group %s: fetch offsets: %w", group, err)
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	err = untilSettled(ctx, func() error { return admin.CommitAllOffsets(ctx, group, first) })
+	if isActive(err) {
+		return nil // its members have offsets, or say by themselves that they haven't
+	}
+	if err != nil {
+		return fmt.Errorf("group %s: commit first offsets: %w", group, err)
+	}
+	return nil
+}
+
+// firstOffsets are the offsets to write. A partition that ends at 0 never held
+// a record; one that starts and ends later has been emptied, and who read it,
+// and how far, is not for this to guess.
+func firstOffsets(topic string, committed kadm.OffsetResponses, ends kadm.ListedOffsets) (kadm.Offsets, error) {
+	first := make(kadm.Offsets)
+	for _, end := range ends[topic] {
+		known, ok := committed.Lookup(topic, end.Partition)
+		if ok && known.Err != nil {
+			return nil, known.Err
+		}
+		if end.Offset == 0 && (!ok || known.At < 0) {
+			first.AddOffset(topic, end.Partition, 0, -1)
+		}
+	}
+	return first, nil
+}
+
+// isActive tells a group that has members: a commit from outside is refused.
+func isActive(err error) bool {
+	return errors.Is(err, kerr.UnknownMemberID) ||
+		errors.Is(err, kerr.IllegalGeneration) ||
+		errors.Is(err, kerr.RebalanceInProgress)
+}

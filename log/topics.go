@@ -1,0 +1,136 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TopicSettings are for topics that don't exist yet; what exists stays as it
+// is.
+type TopicSettings struct {
+	// Partitions is at least 1. It can't be changed later without moving
+	// roots, so it bounds how many workers a domain can ever have.
+	Partitions int32
+	// ReplicationFactor 0 is the brokers' default.
+	ReplicationFactor int16
+}
+
+// Domain is what the brokers say of a domain whose topics have been checked.
+type Domain struct {
+	Name string
+	// Partitions of each of its topics. It differs from the settings' where
+	// the domain was there before.
+	Partitions int32
+	// CommandsID is the commands topic's id, zero where brokers have none.
+	// TxnOffsetCommit wants it from version 6 on (KIP-848).
+	CommandsID [16]byte
+	// CommandsMaxBytes and EventsMaxBytes bound a batch of records after
+	// compression (max.message.bytes).
+	CommandsMaxBytes, EventsMaxBytes int32
+	// CommandsRetention is how long the brokers keep a command, the longest
+	// Duration if without limit.
+	CommandsRetention time.Duration
+	// TombstoneRetention is how long an erased page's tombstone can be seen
+	// (delete.retention.ms): who has read up to a point longer ago than this
+	// may have missed some.
+	TombstoneRetention time.Duration
+}
+
+// EnsureDomain creates what is missing of a domain's topics and checks what is
+// there; any number of processes may do so at once. On return the topics can
+// be written to, and the group has a committed offset for each partition of
+// the commands topic in which nothing was ever written. An error about a topic
+// names the setting, its value, and what would be right.
+func EnsureDomain(ctx context.Context, client *kgo.Client, domain string, s TopicSettings) (Domain, error) {
+	if err := ValidDomain(domain); err != nil {
+		return Domain{}, err
+	}
+	facts, err := CheckBroker(ctx, client)
+	if err != nil {
+		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
+	}
+	admin := kadm.NewClient(client)
+	policies := domainPolicies(domain, facts.OffsetsRetention)
+	found, err := ensureTopics(ctx, admin, policies, s)
+	if err != nil {
+		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
+	}
+	d := domainOf(domain, found)
+	if err := commitFirstOffsets(ctx, admin, d); err != nil {
+		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
+	}
+	return d, nil
+}
+
+// EnsureReplies does the same for the topic of replies, and returns how many
+// partitions it has.
+func EnsureReplies(ctx context.Context, client *kgo.Client, s TopicSettings) (int32, error) {
+	found, err := ensureTopics(ctx, kadm.NewClient(client), []policy{repliesPolicy()}, s)
+	return found[RepliesTopic].partitions, err
+}
+
+// Domains are the names of all domains on the cluster, each with its number of
+// partitions. A domain is there once its commands and events topics are.
+func Domains(ctx context.Context, client *kgo.Client) (map[string]int32, error) {
+	topics, err := kadm.NewClient(client).ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list domains: %w", err)
+	}
+	domains := make(map[string]int32)
+	for name, topic := range topics {
+		domain, ok := DomainOf(name)
+		if ok && len(topic.Partitions) > 0 && topics.Has(EventsTopic(domain)) {
+			domains[domain] = int32(len(topic.Partitions))
+		}
+	}
+	return domains, nil
+}
+
+func ensureTopics(ctx context.Context, admin *kadm.Client, policies []policy, s TopicSettings) (map[string]topicState, error) {
+	if err := createMissing(ctx, admin, policies, s); err != nil {
+		return nil, err
+	}
+	found, err := describe(ctx, admin, policies)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, p := range policies {
+		errs = append(errs, p.check(found[p.topic]))
+	}
+	errs = append(errs, checkTogether(policies, found))
+	// One line: what comes after the first is often its consequence.
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
+	}
+	return found, nil
+}
+
+func domainOf(name string, found map[string]topicState) Domain {
+	commands, events := found[CommandsTopic(name)], found[EventsTopic(name)]
+	return Domain{
+		Name:               name,
+		Partitions:         events.partitions,
+		CommandsID:         commands.id,
+		CommandsMaxBytes:   int32(commands.number("max.message.bytes")),
+		EventsMaxBytes:     int32(events.number("max.message.bytes")),
+		CommandsRetention:  duration(commands.number("retention.ms"), time.Millisecond),
+		TombstoneRetention: tombstonesOf(events),
+	}
+}
+
+// tombstonesOf is Kafka's default where brokers don't say.
+func tombstonesOf(events topicState) time.Duration {
+	if ms := events.number("delete.retention.ms"); ms >= 0 {
+		return duration(ms, time.Millisecond)
+	}
+	return day
+}
+
+var errNotYet = errors.New("the brokers don't know it yet")
