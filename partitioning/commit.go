@@ -28,7 +28,8 @@ type Transaction struct {
 }
 
 // Commit commits the transaction, or says why not; see the package's errors.
-// Only one Commit may run at a time.
+// After a nil error every record has the offset at which it stands. Only one
+// Commit may run at a time.
 //
 // With ErrNotCommitted nothing has happened and the claims that have not ended
 // are as good as before. ErrDeposed besides says that the group has moved on.
@@ -46,7 +47,7 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	if err := m.begin(bounded); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	acknowledged, err := m.producer.produce(bounded, tx.Records)
+	err = m.producer.produce(bounded, tx.Records)
 	if err == nil {
 		err = m.commitOffsets(bounded, fence, tx.Claims)
 	}
@@ -56,7 +57,7 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	}
 	if err := m.producer.client.EndTransaction(bounded, kgo.TryCommit); err != nil {
 		m.log.Warn("the end of a transaction has no good answer; asking the log", "error", err)
-		return m.resolve(ctx, acknowledged[0], err)
+		return m.resolve(ctx, &tx.Records[0], err)
 	}
 	return nil
 }

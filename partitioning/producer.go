@@ -74,17 +74,9 @@ const (
 // maxRecords bounds the records of one transaction.
 const maxRecords = 100_000
 
-// written is where a record of a transaction was acknowledged.
-type written struct {
-	topic     string
-	partition int32
-	offset    int64
-}
-
 // produce writes the records into the transaction that is open, and returns once
-// every one is acknowledged, or with the first error.
-func (p *producer) produce(ctx context.Context, records []log.Record) ([]written, error) {
-	acknowledged := make([]written, len(records))
+// every one is acknowledged and knows its offset, or with the first error.
+func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	failed := make(chan error, len(records))
 	for i := range records {
 		p.client.Produce(ctx, records[i].ToClient(), func(k *kgo.Record, err error) {
@@ -92,7 +84,7 @@ func (p *producer) produce(ctx context.Context, records []log.Record) ([]written
 				failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err)
 				return
 			}
-			acknowledged[i] = written{k.Topic, k.Partition, k.Offset}
+			records[i].Offset = k.Offset
 		})
 	}
 	// Flush returns after the last promise has been called.
@@ -101,8 +93,5 @@ func (p *producer) produce(ctx context.Context, records []log.Record) ([]written
 	case err = <-failed:
 	default:
 	}
-	if err != nil {
-		return nil, err
-	}
-	return acknowledged, nil
+	return err
 }

@@ -16,7 +16,7 @@ import (
 // transaction any more. Then one of its records tells for all: it is in the
 // committed view, or the last stable offset has passed it and it never will be.
 // It asks for as long as it takes, or until ctx ends.
-func (m *Member) resolve(ctx context.Context, witness written, cause error) error {
+func (m *Member) resolve(ctx context.Context, witness *log.Record, cause error) error {
 	unknown := func(err error) error {
 		return fmt.Errorf("%w: %w: %w", ErrOutcomeUnknown, err, cause)
 	}
@@ -40,28 +40,28 @@ func (m *Member) resolve(ctx context.Context, witness written, cause error) erro
 }
 
 // committed ends the transactional id and looks for the witness.
-func (m *Member) committed(ctx context.Context, transactionalID string, w written) (bool, error) {
+func (m *Member) committed(ctx context.Context, transactionalID string, w *log.Record) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	if err := endTransaction(ctx, m.consumer, transactionalID); err != nil {
 		return false, err
 	}
 	for {
-		stable, err := log.StableOffsets(ctx, m.consumer, w.topic)
+		stable, err := log.StableOffsets(ctx, m.consumer, w.Topic)
 		if err != nil {
 			return false, err
 		}
-		if stable[w.partition] > w.offset {
+		if stable[w.Partition] > w.Offset {
 			break
 		}
 		if err := sleep(ctx, poll); err != nil {
-			return false, fmt.Errorf("last stable offset of %s/%d has not passed %d: %w", w.topic, w.partition, w.offset, err)
+			return false, fmt.Errorf("last stable offset of %s/%d has not passed %d: %w", w.Topic, w.Partition, w.Offset, err)
 		}
 	}
 	found := false
-	err := m.config.Cluster.Scan(ctx, w.topic, map[int32]log.Span{w.partition: {From: w.offset, To: w.offset + 1}},
+	err := m.config.Cluster.Scan(ctx, w.Topic, map[int32]log.Span{w.Partition: {From: w.Offset, To: w.Offset + 1}},
 		func(r *log.Record) error {
-			found = r.Offset == w.offset
+			found = r.Offset == w.Offset
 			return nil
 		})
 	return found, err

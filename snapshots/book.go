@@ -1,0 +1,143 @@
+package snapshots
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/protobuf/proto"
+)
+
+// ErrBroken is wrapped by the error of a book whose pages are not 1, 2, 3, …
+var ErrBroken = errors.New("the log holds pages that do not follow each other")
+
+// Book is an aggregate's open book, in the form in which it goes to business
+// logic: bytes that are appended to, not messages.
+//
+// It is not safe for concurrent use.
+type Book struct {
+	root      log.Root
+	partition int32
+
+	last     uint32 // the number of the last page, 0 if there is none
+	snapshot []byte // an EventBook's field 2, tag and all
+	covers   uint32 // the last page that the snapshot covers
+	pages    []byte // an EventBook's fields 3, tags and all, from covers+1 on
+	opens    int64  // the offset of the snapshot, or of the first page
+	erased   bool
+	broken   error
+
+	applied window
+
+	// Where the book stands among the others; see [Books].
+	pins       int
+	size       int
+	prev, next *Book
+}
+
+// Last is the number of the last page, 0 if there is none.
+func (b *Book) Last() uint32 { return b.last }
+
+// Erased says that the aggregate was erased for good.
+func (b *Book) Erased() bool { return b.erased }
+
+// Err says why the book can't be used, if it can't.
+func (b *Book) Err() error { return b.broken }
+
+// Size is the open book's size in bytes, as an EventBook without its cover.
+func (b *Book) Size() int { return len(b.snapshot) + len(b.pages) }
+
+// AppendTo appends the open book without its cover: the fields of an EventBook.
+func (b *Book) AppendTo(dst []byte) []byte {
+	return append(append(dst, b.snapshot...), b.pages...)
+}
+
+// Pages gives the pages from first to last, if the open book still has them.
+func (b *Book) Pages(first, last uint32) ([]*angzarr.EventPage, bool) {
+	if first <= b.covers || last > b.last {
+		return nil, false
+	}
+	var book angzarr.EventBook
+	if err := proto.Unmarshal(b.pages, &book); err != nil {
+		panic(fmt.Sprintf("snapshots: the book of %s holds bytes that are no pages: %v", b.root, err))
+	}
+	return book.Pages[first-b.covers-1 : last-b.covers], true
+}
+
+// AddPage appends a committed page. at is when it was committed, by the clock of
+// whoever did it.
+func (b *Book) AddPage(p *log.Page, at time.Time) {
+	if p.Sequence != b.last+1 && b.broken == nil {
+		b.broken = fmt.Errorf("%w: root %s, page %d at offset %d of partition %d comes after page %d",
+			ErrBroken, b.root, p.Sequence, p.Offset, b.partition, b.last)
+	}
+	if b.last == 0 {
+		b.opens = p.Offset
+	}
+	b.last = p.Sequence
+	b.pages = appendPage(b.pages, p)
+	b.applied.add(p, at)
+}
+
+// SetSnapshot puts a committed snapshot in the place of the pages that it covers:
+// all there are, since it was committed together with the last of them.
+func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
+	if s.GetSequence() != b.last && b.broken == nil {
+		b.broken = fmt.Errorf("%w: root %s, a snapshot of page %d at offset %d of partition %d comes after page %d",
+			ErrBroken, b.root, s.GetSequence(), offset, b.partition, b.last)
+	}
+	b.snapshot = appendSnapshot(nil, s)
+	b.covers, b.opens = s.GetSequence(), offset
+	b.pages = nil
+}
+
+// erase empties the book for good.
+func (b *Book) erase(e *angzarr.Erased, offset int64) {
+	*b = Book{
+		root: b.root, partition: b.partition, last: e.GetLastSequence(), erased: true, opens: offset,
+		pins: b.pins, size: b.size, prev: b.prev, next: b.next,
+	}
+}
+
+// Applied tells which pages the command with that id led to, if it is still
+// remembered, and the offset of the first of them.
+func (b *Book) Applied(commandID string) (first, last uint32, offset int64, ok bool) {
+	return b.applied.find(commandID)
+}
+
+// fold adds a record of the events topic.
+func (b *Book) fold(r *log.Record, sequence uint32, kind log.KeyKind) error {
+	switch {
+	case b.erased || r.Value == nil:
+		// Tombstones belong to an erasure, whose own record came before them.
+		// What is left of the erased pages may be compacted in any order.
+		return nil
+	case kind == log.KeyErased:
+		var e angzarr.Erased
+		if err := proto.Unmarshal(r.Value, &e); err != nil {
+			return fmt.Errorf("erasure of %s: %w", b.root, err)
+		}
+		b.erase(&e, r.Offset)
+	case kind == log.KeySnapshot:
+		var s angzarr.Snapshot
+		if err := proto.Unmarshal(r.Value, &s); err != nil {
+			return fmt.Errorf("snapshot of %s: %w", b.root, err)
+		}
+		b.SetSnapshot(&s, r.Offset)
+	case kind == log.KeyPage:
+		p, err := log.DecodePage(r)
+		if err != nil {
+			return err
+		}
+		b.AddPage(&p, r.Time)
+	}
+	return nil
+}
+
+// footprint is about what the book takes in memory, in bytes.
+func (b *Book) footprint() int {
+	const fixed = 300 // the struct and its places in two maps
+	return fixed + cap(b.snapshot) + cap(b.pages) + b.applied.footprint()
+}
