@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/angzarr/angzarr-kafka/log"
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
@@ -40,7 +41,7 @@ func newBareWorker(ctx context.Context, o BareOptions, number int, owners *owner
 	w := &bareWorker{
 		options: o, logic: logic, inbox: newInbox(), positions: map[int32]int64{},
 		txn: &transactions{
-			group: groupOf(o.Domain), id: fmt.Sprintf("%s/%d/%s", groupOf(o.Domain), number, uuid.NewString()),
+			group: log.Group(o.Domain), id: fmt.Sprintf("%s/%d/%s", log.Group(o.Domain), number, uuid.NewString()),
 			topic: owners.topics.commands, topicID: owners.topicID, version: owners.version,
 		},
 	}

@@ -46,14 +46,11 @@ func (w *bareWorker) record(command arrived, page *pb.EventPage, now time.Time) 
 	}
 	if command.offset < 0 {
 		commandID := []byte(uuid.Must(uuid.NewV7()).String())
-		headers = append(headers,
-			kgo.RecordHeader{Key: "angzarr-command-id", Value: commandID},
-			kgo.RecordHeader{Key: "angzarr-correlation-id", Value: commandID})
+		headers = append(headers, kgo.RecordHeader{Key: "angzarr-command-id", Value: commandID})
 	} else {
 		source := []byte(w.txn.topic + "/" + strconv.Itoa(int(command.partition)) + "/" + strconv.FormatInt(command.offset-1, 10))
 		headers = append(headers,
 			kgo.RecordHeader{Key: "angzarr-command-id", Value: source},
-			kgo.RecordHeader{Key: "angzarr-correlation-id", Value: source},
 			kgo.RecordHeader{Key: "angzarr-source", Value: source})
 	}
 	return &kgo.Record{

@@ -11,16 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/angzarr/angzarr-kafka/log"
 )
 
 // topics of one domain.
 type topics struct{ commands, events string }
 
 func topicsOf(domain string) topics {
-	return topics{
-		commands: "angzarr." + domain + ".commands",
-		events:   "angzarr." + domain + ".events",
-	}
+	return topics{commands: log.CommandsTopic(domain), events: log.EventsTopic(domain)}
 }
 
 // clientOptions are those that the runtime's own clients have.
@@ -58,30 +57,15 @@ func versionsFor(transactionVersion int16) *kversion.Versions {
 	return versions
 }
 
-// createTopics makes the two topics that the bare worker needs, with the
-// policies that the runtime gives them.
-func createTopics(ctx context.Context, admin *kadm.Client, domain string, partitions int32, replicas int16) error {
-	names := topicsOf(domain)
-	policies := map[string]map[string]*string{
-		names.commands: {"cleanup.policy": kadm.StringPtr("delete")},
-		names.events:   {"cleanup.policy": kadm.StringPtr("compact"), "min.cleanable.dirty.ratio": kadm.StringPtr("0.9")},
-	}
-	for name, policy := range policies {
-		if _, err := admin.CreateTopic(ctx, partitions, replicas, policy, name); err != nil {
-			return fmt.Errorf("create topic %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
 // deleteTopics removes all that a domain has left at the broker.
 func deleteTopics(ctx context.Context, admin *kadm.Client, domain string) error {
 	existing, err := admin.ListTopics(ctx)
 	if err != nil {
 		return fmt.Errorf("list the topics of %s: %w", domain, err)
 	}
+	// What starts like a domain's topics is one of them.
 	names := slices.DeleteFunc(existing.Names(), func(name string) bool {
-		return !strings.HasPrefix(name, "angzarr."+domain+".")
+		return !strings.HasPrefix(name, strings.TrimSuffix(log.EventsTopic(domain), "events"))
 	})
 	if len(names) == 0 {
 		return nil
@@ -91,8 +75,6 @@ func deleteTopics(ctx context.Context, admin *kadm.Client, domain string) error 
 	}
 	return nil
 }
-
-func groupOf(domain string) string { return "angzarr." + domain }
 
 // partitioner is Kafka's own default for records that have a key: murmur2. Safe
 // for concurrent use, as it keeps no state for those.

@@ -24,5 +24,6 @@
 //   - Latencies are exact: all are kept and sorted, none is put into a bucket.
 //
 // The client's types are used here directly, unlike elsewhere: the yardstick
-// must not stand on the code that it measures.
+// must not stand on the code that it measures. Only the topics are made by
+// package log, so that both sides' have the same settings.
 package bench

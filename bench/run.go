@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/angzarr/angzarr-kafka/log"
 )
 
 // patience bounds how long a deployment may take until it serves, what is under
@@ -45,7 +47,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer client.Close()
 	b := &bench{
-		Options: o, admin: kadm.NewClient(client), folder: folder,
+		Options: o, client: client, admin: kadm.NewClient(client), folder: folder,
 		id: uuid.NewString()[:8], filler: newFiller(),
 		logic: &logic{delay: o.LogicDelay, slow: o.SlowRoot, snapshotEvery: o.SnapshotEvery},
 	}
@@ -67,6 +69,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // bench is what all runs have in common.
 type bench struct {
 	Options
+	client *kgo.Client
 	admin  *kadm.Client
 	folder string
 	id     string
@@ -101,7 +104,8 @@ func (b *bench) measure(ctx context.Context, side string, number int) (result Re
 	if b.Target == "" {
 		defer func() { err = errors.Join(err, deleteTopics(context.WithoutCancel(ctx), b.admin, d.domain)) }()
 		if side == SideBare {
-			if err := createTopics(ctx, b.admin, d.domain, b.Partitions, b.Replication); err != nil {
+			settings := log.TopicSettings{Partitions: b.Partitions, ReplicationFactor: b.Replication}
+			if _, err := log.EnsureDomain(ctx, b.client, d.domain, settings); err != nil {
 				return Result{}, err
 			}
 		}

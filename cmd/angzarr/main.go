@@ -74,6 +74,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newSendCommand(),
 		newEventsCommand(),
+		newBenchCommand(),
 	)
 	return root
 }
