@@ -112,55 +112,6 @@ func createWith(ctx context.Context, admin *kadm.Client, p policy, partitions in
 	return admin.CreateTopic(ctx, partitions, replicas, config, p.topic)
 }
 
-// describe waits until every partition has a leader.
-func describe(ctx context.Context, admin *kadm.Client, policies []policy) (found map[string]topicState, err error) {
-	err = untilSettled(ctx, func() error {
-		found, err = describeOnce(ctx, admin, policies)
-		return err
-	})
-	return found, err
-}
-
-func describeOnce(ctx context.Context, admin *kadm.Client, policies []policy) (map[string]topicState, error) {
-	topics, err := admin.ListTopics(ctx, names(policies)...)
-	if err != nil {
-		return nil, fmt.Errorf("describe topics %v: %w", names(policies), err)
-	}
-	configs, err := admin.DescribeTopicConfigs(ctx, names(policies)...)
-	if err != nil {
-		return nil, fmt.Errorf("describe settings of topics %v: %w", names(policies), err)
-	}
-	found := make(map[string]topicState, len(policies))
-	for _, p := range policies {
-		if found[p.topic], err = stateOf(topics[p.topic], configs, p.topic); err != nil {
-			return nil, fmt.Errorf("topic %s: %w", p.topic, err)
-		}
-	}
-	return found, nil
-}
-
-func stateOf(topic kadm.TopicDetail, configs kadm.ResourceConfigs, name string) (topicState, error) {
-	state := topicState{
-		id:         topic.ID,
-		partitions: int32(len(topic.Partitions)),
-		replicas:   topic.Partitions.NumReplicas(),
-		config:     make(map[string]string),
-	}
-	if topic.Err != nil {
-		return state, topic.Err
-	}
-	for _, p := range topic.Partitions {
-		if p.Leader < 0 {
-			return state, fmt.Errorf("partition %d has no leader: %w", p.Partition, errNotYet)
-		}
-	}
-	config, err := configs.On(name, func(r *kadm.ResourceConfig) error { return r.Err })
-	for _, c := range config.Configs {
-		state.config[c.Key] = c.MaybeValue()
-	}
-	return state, err
-}
-
 // untilSettled tries again while brokers have yet to learn of a topic or of a
 // partition's leader.
 func untilSettled(ctx context.Context, try func() error) error {

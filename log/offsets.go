@@ -19,20 +19,25 @@ import (
 // milliseconds, and a command that is read again that soon is known by its id.
 func commitFirstOffsets(ctx context.Context, admin *kadm.Client, d Domain) error {
 	group, topic := Group(d.Name), CommandsTopic(d.Name)
-	committed, err := admin.FetchOffsets(ctx, group)
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		committed, err = nil, nil
-	}
+	var committed kadm.OffsetResponses
+	var ends kadm.ListedOffsets
+	// A new cluster has no coordinators until someone has asked for one.
+	err := untilSettled(ctx, func() (err error) {
+		if committed, err = admin.FetchOffsets(ctx, group); errors.Is(err, kerr.GroupIDNotFound) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("group %s: fetch offsets: %w", group, err)
 	}
-	var ends kadm.ListedOffsets
-	if err := untilSettled(ctx, func() error {
+	err = untilSettled(ctx, func() (err error) {
 		if ends, err = admin.ListEndOffsets(ctx, topic); err == nil {
 			err = ends.Error()
 		}
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("topic %s: list end offsets: %w", topic, err)
 	}
 	first, err := firstOffsets(topic, committed, ends)

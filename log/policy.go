@@ -155,23 +155,6 @@ func checkTogether(policies []policy, found map[string]topicState) error {
 	return nil
 }
 
-// topicState is what the brokers say of a topic.
-type topicState struct {
-	id         [16]byte
-	partitions int32
-	replicas   int
-	config     map[string]string
-}
-
-// number is -1 for what is missing or no number.
-func (s topicState) number(key string) int64 {
-	n, err := strconv.ParseInt(s.config[key], 10, 64)
-	if err != nil {
-		return -1
-	}
-	return n
-}
-
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 const forever = time.Duration(math.MaxInt64)

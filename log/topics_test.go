@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
@@ -60,7 +59,7 @@ func TestEnsureDomainAddsToWhatExists(t *testing.T) {
 	t.Parallel()
 	b := logtest.Start(t)
 	client, domain := b.Client(t), b.Domain("order")
-	createTopic(t, client, log.OutcomesTopic(domain), 5, "cleanup.policy", "delete")
+	b.CreateTopic(t, log.OutcomesTopic(domain), 5, "cleanup.policy", "delete")
 	if d := ensure(t, client, domain, 3); d.Partitions != 5 {
 		t.Errorf("%d partitions, want the 5 of the topic that was there", d.Partitions)
 	}
@@ -113,9 +112,9 @@ func TestEnsureDomainRefusesWhatIsWrong(t *testing.T) {
 			b := logtest.Start(t)
 			client, domain := b.Client(t), b.Domain("order")
 			if topic := row.topic(domain); topic != log.EventsTopic(domain) {
-				createTopic(t, client, log.EventsTopic(domain), 2, "cleanup.policy", "compact")
+				b.CreateTopic(t, log.EventsTopic(domain), 2, "cleanup.policy", "compact")
 			}
-			createTopic(t, client, row.topic(domain), row.partitions, row.config...)
+			b.CreateTopic(t, row.topic(domain), row.partitions, row.config...)
 			_, err := log.EnsureDomain(t.Context(), client, domain, log.TopicSettings{Partitions: 2})
 			wantError(t, err, append(row.says, row.topic(domain))...)
 		})
@@ -199,7 +198,7 @@ func TestDomains(t *testing.T) {
 	client := b.Client(t)
 	ensure(t, client, b.Domain("order"), 3)
 	ensure(t, client, b.Domain("stock"), 1)
-	createTopic(t, client, log.CommandsTopic(b.Domain("half")), 1)
+	b.CreateTopic(t, log.CommandsTopic(b.Domain("half")), 1)
 
 	found, err := log.Domains(t.Context(), client)
 	if err != nil {
@@ -212,59 +211,6 @@ func TestDomains(t *testing.T) {
 	}
 }
 
-func TestCheckBroker(t *testing.T) {
-	t.Parallel()
-	b := logtest.Start(t)
-	facts, err := log.CheckBroker(t.Context(), b.Client(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if facts.OffsetsRetention != week {
-		t.Errorf("offsets are kept for %v, want %v", facts.OffsetsRetention, week)
-	}
-	if facts.TransactionVersion < 0 || facts.TransactionVersion > 2 {
-		t.Errorf("transaction.version %d", facts.TransactionVersion)
-	}
-	if known := facts.TxnRetryBackoff > 0; known != (b.Fake == nil) {
-		t.Errorf("retry backoff %v; only a real Kafka has one", facts.TxnRetryBackoff)
-	}
-}
-
-func TestCheckBrokerReadsTransactionVersion(t *testing.T) {
-	t.Parallel()
-	for release, row := range map[string]struct {
-		versions *kversion.Versions
-		want     int16
-	}{
-		"3.6": {kversion.V3_6_0(), 0},
-		"4.0": {kversion.V4_0_0(), 2},
-	} {
-		b := logtest.Start(t, kfake.MaxVersions(row.versions))
-		facts, err := log.CheckBroker(t.Context(), b.Client(t))
-		if err != nil || facts.TransactionVersion != row.want {
-			t.Errorf("Kafka %s: transaction.version %d, %v; want %d", release, facts.TransactionVersion, err, row.want)
-		}
-	}
-}
-
-func TestCheckBrokerRefusesOneThatCannotFence(t *testing.T) {
-	t.Parallel()
-	b := logtest.Start(t, kfake.MaxVersions(kversion.V2_4_0()))
-	_, err := log.CheckBroker(t.Context(), b.Client(t))
-	wantError(t, err, "TxnOffsetCommit up to version 2", "Kafka 2.5 or newer")
-}
-
-func TestCheckBrokerWithoutRightToSettings(t *testing.T) {
-	t.Parallel()
-	b := logtest.Start(t)
-	b.RequireFake(t)
-	b.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.ClusterAuthorizationFailed, Count: -1})
-	facts, err := log.CheckBroker(t.Context(), b.Client(t))
-	if err != nil || facts.OffsetsRetention != 0 {
-		t.Errorf("offsets retention %v, %v; want it to be unknown, and no error", facts.OffsetsRetention, err)
-	}
-}
-
 func ensure(t *testing.T, client *kgo.Client, domain string, partitions int32) log.Domain {
 	t.Helper()
 	d, err := log.EnsureDomain(t.Context(), client, domain, log.TopicSettings{Partitions: partitions, ReplicationFactor: 1})
@@ -272,17 +218,6 @@ func ensure(t *testing.T, client *kgo.Client, domain string, partitions int32) l
 		t.Fatal(err)
 	}
 	return d
-}
-
-func createTopic(t *testing.T, client *kgo.Client, topic string, partitions int32, keyvals ...string) {
-	t.Helper()
-	config := make(map[string]*string)
-	for i := 0; i < len(keyvals); i += 2 {
-		config[keyvals[i]] = &keyvals[i+1]
-	}
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), partitions, 1, config, topic); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func config(t *testing.T, client *kgo.Client, topic string) map[string]string {

@@ -18,7 +18,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -82,6 +85,37 @@ func (b *Broker) Domain(name string) string { return name + "-" + b.suffix }
 func (b *Broker) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	return connect(t, b.Cluster, opts...)
+}
+
+// CreateTopic returns once the topic can be written to. Settings are given as
+// keys and values; there is one replica.
+func (b *Broker) CreateTopic(t testing.TB, topic string, partitions int32, settings ...string) {
+	t.Helper()
+	config := make(map[string]*string)
+	for i := 0; i < len(settings); i += 2 {
+		config[settings[i]] = &settings[i+1]
+	}
+	admin := kadm.NewClient(b.Client(t))
+	if _, err := admin.CreateTopic(t.Context(), partitions, 1, config, topic); err != nil {
+		t.Fatalf("create %s: %v", topic, err)
+	}
+	for {
+		ends, err := admin.ListEndOffsets(t.Context(), topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			return
+		}
+		if !kerr.IsRetriable(err) {
+			t.Fatalf("create %s: %v", topic, err)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("create %s: %v", topic, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func connect(t testing.TB, cluster log.Cluster, opts ...kgo.Opt) *kgo.Client {

@@ -3,6 +3,7 @@ package logtest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,7 +13,7 @@ func TestReadCommittedLeavesOutAborted(t *testing.T) {
 	t.Parallel()
 	b := Start(t)
 	topic := "angzarr." + b.Domain("read") + ".events"
-	create(t, b, topic, 2)
+	b.CreateTopic(t, topic, 2)
 	client := b.Client(t, kgo.TransactionalID(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 
 	transaction(t, client, kgo.TryCommit, record(topic, 1, "a"), record(topic, 0, "b"))
@@ -32,7 +33,7 @@ func TestReadCommittedOfNothing(t *testing.T) {
 	t.Parallel()
 	b := Start(t)
 	topic := "angzarr." + b.Domain("nothing") + ".events"
-	create(t, b, topic, 3)
+	b.CreateTopic(t, topic, 3)
 	if got := ReadCommitted(t, b.Cluster, topic); len(got) != 0 {
 		t.Errorf("read %d records from an empty topic", len(got))
 	}
@@ -43,8 +44,9 @@ func TestDomainsOfTwoTestsDiffer(t *testing.T) {
 	if a.Domain("x") == b.Domain("x") {
 		t.Errorf("two tests share the domain %s", a.Domain("x"))
 	}
-	if a.Domain("x") != a.Domain("x") {
-		t.Error("a name changes within one test")
+	first := a.Domain("x")
+	if again := a.Domain("x"); again != first {
+		t.Errorf("within one test %s becomes %s", first, again)
 	}
 }
 
@@ -52,7 +54,7 @@ func TestSweepDeletesWhatTheTestMade(t *testing.T) {
 	t.Parallel()
 	b := Start(t)
 	topic := "angzarr." + b.Domain("sweep") + ".events"
-	create(t, b, topic, 1)
+	b.CreateTopic(t, topic, 1)
 	admin := kadm.NewClient(b.Client(t))
 	if err := admin.CommitAllOffsets(t.Context(), "angzarr."+b.Domain("sweep"), kadm.OffsetsFromRecords(*record(topic, 0, ""))); err != nil {
 		t.Fatal(err)
@@ -60,6 +62,17 @@ func TestSweepDeletesWhatTheTestMade(t *testing.T) {
 
 	b.sweep(t)
 
+	// Brokers list a deleted topic for a moment longer.
+	deadline := time.Now().Add(10 * time.Second)
+	for left := remaining(t, b, admin); len(left) > 0; left = remaining(t, b, admin) {
+		if time.Now().After(deadline) {
+			t.Fatalf("left behind: %v", left)
+		}
+	}
+}
+
+func remaining(t *testing.T, b *Broker, admin *kadm.Client) []string {
+	t.Helper()
 	topics, err := admin.ListTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -68,16 +81,7 @@ func TestSweepDeletesWhatTheTestMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := b.mine(append(topics.Names(), groups.Groups()...)); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-func create(t *testing.T, b *Broker, topic string, partitions int32) {
-	t.Helper()
-	if _, err := kadm.NewClient(b.Client(t)).CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	return b.mine(append(topics.Names(), groups.Groups()...))
 }
 
 func transaction(t *testing.T, client *kgo.Client, end kgo.TransactionEndTry, records ...*kgo.Record) {
