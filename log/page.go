@@ -5,6 +5,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // usualPrefix is the type URL's prefix that needs no header.
@@ -127,6 +131,16 @@ func DecodePage(r *Record) (Page, error) {
 		p.Cause.CorrelationID = p.Cause.CommandID
 	}
 	return p, nil
+}
+
+// Proto gives the page as the contract has it.
+func (p *Page) Proto() *angzarr.EventPage {
+	return &angzarr.EventPage{
+		Sequence:    &angzarr.EventPage_Num{Num: p.Sequence},
+		CreatedAt:   timestamppb.New(p.CreatedAt),
+		Event:       &anypb.Any{TypeUrl: p.TypeURL, Value: p.Value},
+		Synchronous: p.Synchronous,
+	}
 }
 
 // splitTypeURL parts a type URL behind its last slash, as protobuf's Any

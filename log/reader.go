@@ -2,6 +2,7 @@ package log
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// ErrStop, given back by a scan's function, ends the scan without an error.
+var ErrStop = errors.New("stop")
 
 // Span is a stretch of one partition: from From up to, not including, To.
 type Span struct{ From, To int64 }
@@ -22,7 +26,7 @@ const quiet = 500 * time.Millisecond
 // each data record, in offset order per partition, from one goroutine. It
 // returns once every span has been read to its end, which takes as long as the
 // transactions that are open before that end. An error of fn ends the scan and
-// is returned as it is.
+// is returned as it is, but for [ErrStop].
 func (c Cluster) Scan(ctx context.Context, topic string, spans map[int32]Span, fn func(*Record) error) error {
 	left := make(map[int32]Span, len(spans))
 	offsets := make(map[int32]kgo.Offset, len(spans))
@@ -70,6 +74,9 @@ func (c Cluster) Scan(ctx context.Context, topic string, spans map[int32]Span, f
 			continue
 		}
 		if err := take(fetches, left, fn); err != nil {
+			if err == ErrStop {
+				return nil
+			}
 			return err
 		}
 	}

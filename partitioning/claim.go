@@ -15,7 +15,23 @@ type Claim struct {
 	// to the worker that was given the claim.
 	Progress *Progress
 
+	start int64 // where reading began
 	ended atomic.Bool
+}
+
+// Offset is how far a claim's partition has been worked off, as it is committed.
+type Offset struct {
+	Claim *Claim
+	// Low is the first offset that a successor must read, Metadata says which
+	// of those behind it are finished.
+	Low      int64
+	Metadata string
+}
+
+// Offset is what is to be committed now.
+func (c *Claim) Offset() Offset {
+	low, metadata := c.Progress.offset()
+	return Offset{c, low, metadata}
 }
 
 // Ended says that the claim is over. What came in under it is to be thrown away.

@@ -21,10 +21,9 @@ const commitTimeout = 5 * time.Second
 type Transaction struct {
 	// Records are at least one: the client ends no transaction without.
 	Records []log.Record
-	// Claims are those of every partition that anything in the transaction
-	// came from. Each one's Progress is committed with it, polled from or not:
-	// that is what fences it.
-	Claims []*Claim
+	// Offsets are of the claims of every partition that anything in the
+	// transaction came from, polled or not: they are what fences it.
+	Offsets []Offset
 }
 
 // Commit commits the transaction, or says why not; see the package's errors.
@@ -34,13 +33,13 @@ type Transaction struct {
 // With ErrNotCommitted nothing has happened and the claims that have not ended
 // are as good as before. ErrDeposed besides says that the group has moved on.
 func (m *Member) Commit(ctx context.Context, tx Transaction) error {
-	if len(tx.Records) == 0 || len(tx.Claims) == 0 {
+	if len(tx.Records) == 0 || len(tx.Offsets) == 0 {
 		panic("partitioning: a transaction needs records and claims")
 	}
 	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 
-	fence, err := m.fence(tx.Claims)
+	fence, err := m.fence(claimsOf(tx.Offsets))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
@@ -49,7 +48,7 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	}
 	err = m.producer.produce(bounded, tx.Records)
 	if err == nil {
-		err = m.commitOffsets(bounded, fence, tx.Claims)
+		err = m.commitOffsets(bounded, fence, tx.Offsets)
 	}
 	if err != nil {
 		m.abort(ctx)
@@ -133,7 +132,7 @@ func (m *Member) fence(claims []*Claim) (fence, error) {
 
 // commitOffsets adds the claims' offsets to the transaction that is open, under
 // the fence. It is the last request before the end.
-func (m *Member) commitOffsets(ctx context.Context, f fence, claims []*Claim) error {
+func (m *Member) commitOffsets(ctx context.Context, f fence, offsets []Offset) error {
 	id, epoch, err := m.producer.client.ProducerID(ctx)
 	if err != nil {
 		return fmt.Errorf("producer id: %w", err)
@@ -150,23 +149,22 @@ func (m *Member) commitOffsets(ctx context.Context, f fence, claims []*Claim) er
 	req.MemberID, req.Generation = f.member, f.generation
 	topic := kmsg.NewTxnOffsetCommitRequestTopic()
 	topic.Topic, topic.TopicID = m.config.Topic, m.config.TopicID
-	for _, claim := range claims {
+	for i := range offsets {
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition = claim.Partition
-		low, metadata := claim.Progress.Offset()
-		p.Offset, p.Metadata = low, &metadata
+		p.Partition = offsets[i].Claim.Partition
+		p.Offset, p.Metadata = offsets[i].Low, &offsets[i].Metadata
 		topic.Partitions = append(topic.Partitions, p)
 	}
 	req.Topics = append(req.Topics, topic)
 	for {
 		resp, err := req.RequestWith(ctx, m.producer.client)
 		if err == nil {
-			err = offsetsRefused(resp, len(claims))
+			err = offsetsRefused(resp, len(offsets))
 		}
 		if errors.Is(err, kerr.ConcurrentTransactions) && sleep(ctx, poll) == nil {
 			// The last transaction's markers are still being written. The
 			// generation must be as fresh as the request.
-			if f, err = m.fence(claims); err == nil {
+			if f, err = m.fence(claimsOf(offsets)); err == nil {
 				req.MemberID, req.Generation = f.member, f.generation
 				continue
 			}
@@ -198,6 +196,14 @@ func (m *Member) addOffsets(ctx context.Context, id int64, epoch int16) error {
 		}
 		return nil
 	}
+}
+
+func claimsOf(offsets []Offset) []*Claim {
+	claims := make([]*Claim, len(offsets))
+	for i := range offsets {
+		claims[i] = offsets[i].Claim
+	}
+	return claims
 }
 
 // offsetsRefused gives the first error of any partition. An answer that leaves

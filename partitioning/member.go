@@ -200,3 +200,9 @@ func (m *Member) Prove(ctx context.Context, claims []*Claim) error {
 	}
 	return fmt.Errorf("heartbeat of %s: %w", m.config.Group, err)
 }
+
+// HighWatermarks gives the ends of a topic's partitions now. Captured after an
+// assignment, they are what a takeover has to read up to.
+func (m *Member) HighWatermarks(ctx context.Context, topic string) (map[int32]int64, error) {
+	return log.HighWatermarks(ctx, m.consumer, topic)
+}

@@ -2,10 +2,12 @@ package partitioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
@@ -80,6 +82,9 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	failed := make(chan error, len(records))
 	for i := range records {
 		p.client.Produce(ctx, records[i].ToClient(), func(k *kgo.Record, err error) {
+			if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
+				err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+			}
 			if err != nil {
 				failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err)
 				return

@@ -155,10 +155,10 @@ func (p *Progress) low() int64 {
 	return p.next
 }
 
-// Offset is what is to be committed: the first offset that a successor must
+// offset is what is to be committed: the first offset that a successor must
 // read, and which of those behind it are finished, run-length coded. Offsets
 // that hold no record of their own (markers, gaps) count as their neighbours.
-func (p *Progress) Offset() (low int64, metadata string) {
+func (p *Progress) offset() (low int64, metadata string) {
 	low = p.low()
 	var raw []byte
 	at := low

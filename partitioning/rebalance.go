@@ -142,7 +142,7 @@ func (m *Member) claim(c committed, holds log.Span) (*Claim, error) {
 		start = holds.From
 	}
 	if start != c.offset {
-		return &Claim{Partition: c.partition, Progress: &Progress{next: start}}, nil
+		return &Claim{Partition: c.partition, Progress: &Progress{next: start}, start: start}, nil
 	}
 	progress, err := restore(start, c.metadata)
 	if err != nil {
@@ -152,7 +152,7 @@ func (m *Member) claim(c committed, holds log.Span) (*Claim, error) {
 			"topic", m.config.Topic, "partition", c.partition, "error", err)
 		progress = &Progress{next: start}
 	}
-	return &Claim{Partition: c.partition, Progress: progress}, nil
+	return &Claim{Partition: c.partition, Progress: progress, start: start}, nil
 }
 
 // adjust makes the client read from where the claims say.
@@ -162,7 +162,7 @@ func (m *Member) adjust(_ context.Context, offsets map[string]map[int32]kgo.Offs
 		if claim == nil {
 			return nil, fmt.Errorf("partition %d of %s has no claim: %w", partition, m.config.Topic, kerr.UnknownMemberID)
 		}
-		offsets[m.config.Topic][partition] = kgo.NewOffset().At(claim.Progress.next)
+		offsets[m.config.Topic][partition] = kgo.NewOffset().At(claim.start)
 	}
 	return offsets, nil
 }

@@ -3,7 +3,6 @@ package snapshots
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/angzarr/angzarr-kafka/log"
 )
@@ -75,18 +74,20 @@ func (b *Books) Load(ctx context.Context, read Reader, partition int32, end int6
 	b.mu.Lock()
 	for _, root := range roots {
 		if at, ok := b.left[root]; ok {
-			loaded[root] = &Book{root: root, partition: partition, last: at.before, covers: at.before}
+			loaded[root] = &Book{
+				root: root, partition: partition,
+				last: at.before, covers: at.before, opens: at.offset,
+			}
 			span.From = min(span.From, at.offset)
 		}
 	}
-	places := maps.Clone(b.left)
 	b.mu.Unlock()
 
 	err := read(ctx, map[int32]log.Span{partition: span}, func(r *log.Record) error {
 		root, sequence, kind := log.ParseKey(r.Key)
 		book := loaded[root]
-		if book == nil || r.Offset < places[root].offset {
-			return nil
+		if book == nil || r.Offset < book.opens {
+			return nil // another root's, or older than what is needed
 		}
 		return book.fold(r, sequence, kind)
 	})

@@ -1,0 +1,46 @@
+package log
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Writer writes records outside of transactions: commands on their way to an
+// owner, and replies. A record that was acknowledged is in the log once.
+type Writer struct{ client *kgo.Client }
+
+// NewWriter makes a writer; Close must follow.
+func (c Cluster) NewWriter(clientID string) (*Writer, error) {
+	client, err := kgo.NewClient(append(c.Options(clientID),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(1<<20),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("writer: %w", err)
+	}
+	return &Writer{client}, nil
+}
+
+// Write returns once the record is in the log. After an error it may be there
+// all the same.
+func (w *Writer) Write(ctx context.Context, r *Record) error {
+	if err := w.client.ProduceSync(ctx, r.ToClient()).FirstErr(); err != nil {
+		return fmt.Errorf("write to %s/%d: %w", r.Topic, r.Partition, err)
+	}
+	return nil
+}
+
+// Send writes the record without waiting; failed is told if it can't be written.
+func (w *Writer) Send(r *Record, failed func(error)) {
+	w.client.TryProduce(context.Background(), r.ToClient(), func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed(fmt.Errorf("write to %s/%d: %w", r.Topic, r.Partition, err))
+		}
+	})
+}
+
+// Close gives up what was sent and not yet acknowledged.
+func (w *Writer) Close() { w.client.Close() }
