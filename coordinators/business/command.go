@@ -1,0 +1,99 @@
+package business
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+)
+
+// ErrNotOwner says that the worker does not own the root's partition (any more):
+// nothing has happened, and somebody else can do it.
+var ErrNotOwner = errors.New("this process does not own the root's partition")
+
+// command is one CommandBook, or one EventBook to record, on its way.
+type command struct {
+	// ctx ends when nobody waits for the answer any more. A polled command's
+	// ends with its deadline, if it has one.
+	ctx      context.Context
+	root     log.Root
+	rooted   bool // root could be read
+	cause    log.Cause
+	commands *angzarr.CommandBook // nil to record
+	encoded  []byte               // commands, as business logic gets them
+	record   *angzarr.EventBook   // nil to decide
+	arrived  time.Time
+	part     *part
+
+	// Of a call: where the answer goes, once. Nil for a polled command.
+	answer chan answer
+
+	// Of a polled command: its record, and the partition of the replies topic
+	// that waits for it, -1 if none does.
+	polled  *log.Record
+	replyTo int32
+
+	attempts int // how often business logic was asked
+
+	// state says who has the last word on a call: its caller, who may give it
+	// up while it is undecided, or the loop, once it is decided.
+	state atomic.Int32
+}
+
+// The states of a call. It leaves the first one once.
+const (
+	undecided int32 = iota
+	settled         // it goes on whether or not somebody waits
+	givenUp         // it will never be applied
+)
+
+// give gives an undecided command up. False says that it is decided.
+func (c *command) give() bool {
+	return c.state.CompareAndSwap(undecided, givenUp) || c.state.Load() == givenUp
+}
+
+// settle takes the last word from the caller. False says that it was given up.
+func (c *command) settle() bool {
+	return c.state.CompareAndSwap(undecided, settled) || c.state.Load() == settled
+}
+
+// reply answers a call. A polled command has nobody to answer; its outcome is
+// in the log.
+func (c *command) reply(book *angzarr.EventBook, err error) {
+	if c.answer != nil {
+		c.answer <- answer{book, err}
+	}
+}
+
+// answer is what a caller gets.
+type answer struct {
+	book *angzarr.EventBook
+	err  error
+}
+
+// expected is the number that the first new page must get, 0 if unchecked.
+func (c *command) expected() uint32 {
+	if c.commands == nil {
+		return 0
+	}
+	return c.commands.Pages[0].GetSequence()
+}
+
+// synchronous says that any page of the command asks for it.
+func (c *command) synchronous() bool {
+	for _, p := range c.commands.GetPages() {
+		if p.GetSynchronous() {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceOf names a record, as topic/partition/offset.
+func sourceOf(r *log.Record) string {
+	return r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
+}

@@ -1,0 +1,148 @@
+package business
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/protobuf/proto"
+)
+
+// recordsOf makes the records of a decision: its pages first, then the snapshot
+// that covers them, then what becomes of a polled command.
+func (w *Worker) recordsOf(d *decision, now time.Time) []log.Record {
+	partition := d.part.claim.Partition
+	var records []log.Record
+	for i := range d.pages {
+		records = append(records, d.pages[i].Encode(w.domain.Name, partition))
+	}
+	if d.snapshot != nil {
+		value := mustMarshal(d.snapshot)
+		if len(value) <= w.limits.page {
+			records = append(records, log.Record{
+				Topic: log.EventsTopic(w.domain.Name), Partition: partition,
+				Key: log.SnapshotKey(d.root), Value: value,
+			})
+		} else {
+			// Without it the open book stays long, and the command is safe.
+			w.log.Warn("a snapshot is larger than its topic allows, and was left out", "root", d.root, "bytes", len(value))
+		}
+	}
+	if d.polled == nil {
+		return records
+	}
+	if d.forward {
+		return append(records, forwardOf(d.command, w.domain.Name, w.domain.Partitions))
+	}
+	if d.dead {
+		records = append(records, w.deadLetter(d, now))
+	}
+	outcome := log.Record{
+		Topic: log.OutcomesTopic(w.domain.Name), Partition: partition,
+		Value: mustMarshal(outcomeOf(w.domain.Name, d)),
+	}
+	if d.rooted {
+		outcome.Key = d.root[:]
+	}
+	return append(records, outcome)
+}
+
+// outcomeOf says what became of a command, without its pages.
+func outcomeOf(domain string, d *decision) *angzarr.Outcome {
+	o := &angzarr.Outcome{
+		CommandId: d.cause.CommandID, CorrelationId: d.correlationID(),
+	}
+	if d.rooted {
+		o.Cover = coverOf(domain, d.root)
+	}
+	switch {
+	case d.refused != nil:
+		st := d.refused.Proto()
+		o.Code, o.Message, o.Details = st.Code, st.Message, st.Details
+	case d.repeat != nil && len(d.repeat.Pages) > 0:
+		o.FirstPage = d.repeat.Pages[0].GetNum()
+		o.LastPage = d.repeat.Pages[len(d.repeat.Pages)-1].GetNum()
+	case len(d.pages) > 0:
+		o.FirstPage = d.pages[0].Sequence
+		o.LastPage = d.pages[len(d.pages)-1].Sequence
+	}
+	return o
+}
+
+// deadLetter keeps a polled record that could not be done, as it was, with what
+// is known about why.
+func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
+	r := d.polled
+	headers := append(append([]log.Header(nil), r.Headers...),
+		log.Header{Key: log.HeaderSource, Value: []byte(sourceOf(r))},
+		log.Header{Key: log.HeaderDeadCause, Value: []byte(d.refused.Code().String())},
+		log.Header{Key: log.HeaderDeadMessage, Value: []byte(d.refused.Message())},
+		log.Header{Key: log.HeaderDeadTime, Value: []byte(now.UTC().Format(time.RFC3339Nano))},
+		log.Header{Key: log.HeaderDeadAttempts, Value: []byte(strconv.Itoa(max(1, d.attempts)))},
+	)
+	if d.line != nil {
+		next := uint64(d.line.book.Last()) + 1
+		headers = append(headers,
+			log.Header{Key: log.HeaderDeadRoot, Value: []byte(d.root.String())},
+			log.Header{Key: log.HeaderDeadNextPage, Value: strconv.AppendUint(nil, next, 10)})
+	}
+	if d.cause.CommandID != "" && r.Header(log.HeaderCommandID) == nil {
+		headers = append(headers, log.Header{Key: log.HeaderCommandID, Value: []byte(d.cause.CommandID)})
+	}
+	value := r.Value
+	if value == nil {
+		value = []byte{} // nil would be a tombstone
+	}
+	return log.Record{
+		Topic: log.DeadLettersTopic(w.domain.Name), Partition: d.part.claim.Partition,
+		Key: []byte(sourceOf(r)), Value: value, Headers: headers,
+	}
+}
+
+// forwardOf sends a misrouted command to where it belongs. It keeps the id that
+// it had where it was read first.
+func forwardOf(c *command, domain string, partitions int32) log.Record {
+	headers := make([]log.Header, 0, len(c.polled.Headers)+1)
+	for _, h := range c.polled.Headers {
+		if h.Key != log.HeaderCommandID {
+			headers = append(headers, h)
+		}
+	}
+	headers = append(headers, log.Header{Key: log.HeaderCommandID, Value: []byte(c.cause.CommandID)})
+	return log.Record{
+		Topic: log.CommandsTopic(domain), Partition: partitioning.Of(c.root, partitions),
+		Key: c.root[:], Value: c.polled.Value, Headers: headers,
+	}
+}
+
+// sendReply tells the front door that waits. It is outside of the transaction:
+// one that is lost is asked for again, with the same id.
+func (w *Worker) sendReply(d *decision, book *angzarr.EventBook) {
+	o := outcomeOf(w.domain.Name, d)
+	if d.refused == nil {
+		o.Book = book
+	}
+	w.replies.Send(&log.Record{
+		Topic: log.RepliesTopic, Partition: d.replyTo,
+		Key: []byte(d.cause.CommandID), Value: mustMarshal(o),
+	}, func(err error) {
+		w.log.Warn("a reply was not written; the caller asks again", "error", err)
+	})
+}
+
+func mustMarshal(m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		panic("business: " + err.Error()) // made here, of what was unmarshalled
+	}
+	return b
+}
+
+func recordsSize(records []log.Record) (n int) {
+	for i := range records {
+		n += records[i].Size()
+	}
+	return n
+}
