@@ -1,0 +1,14 @@
+// Package frontdoor is what callers talk to: it finds the owner of an aggregate,
+// and stays with a command until it has an answer or the caller stops waiting.
+//
+//	caller ──► check ──► the owner is here ─────────────► worker
+//	                 ├─► a peer owns it ────────────────► its worker
+//	                 └─► else: <domain>.commands ► owner ► angzarr.replies
+//
+// Invariants:
+//   - A command is sent on again only under the same id, so whatever became of
+//     the first try, it is applied once.
+//   - An error says truly whether the command was applied: UNAVAILABLE is "in
+//     doubt, repeat it with this id"; DEADLINE_EXCEEDED is "not applied".
+//   - Nothing of a command is kept here: who loses the door loses a connection.
+package frontdoor
