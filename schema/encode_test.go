@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -116,6 +117,7 @@ func TestRender(t *testing.T) {
 		return payload
 	}
 	order := encode("shop.OrderPlaced", `{"customer_id": "c"}`)
+	steering := encode("shop.OrderPlaced", `{"customer_id": "\u001b\u202e\ud83d\ude00\udb40\udc01\u00e9"}`)
 	newer := encode("shop.OrderPlaced", `{"customer_id": "c"}`)
 	newer.Value = append(newer.Value, 0x78, 0x01) // field 15
 	strange := encode("shop.PlaceOrder", `{"gift": {"@type": "type.googleapis.com/shop.OrderPlaced"}}`)
@@ -129,6 +131,7 @@ func TestRender(t *testing.T) {
 	}{
 		{"a line", order, "", `{"customerId":"c"}`},
 		{"lines", order, "  ", "{\n  \"customerId\": \"c\"\n}"},
+		{"what would steer a terminal", steering, "", `{"customerId":"\u001b\u202e😀\udb40\udc01é"}`},
 		{"fields of a newer type", newer, "", `{"customerId":"c"} (2 bytes in fields that the type does not have)`},
 		{"an unknown type", &anypb.Any{TypeUrl: "x/shop.Gone", Value: []byte{1, 2, 0xff}}, "", "(3 bytes) 0102ff"},
 		{"bytes that are no such message", &anypb.Any{TypeUrl: "x/shop.OrderPlaced", Value: []byte{0xff}}, "", "(1 byte) ff"},
@@ -197,7 +200,7 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, url string, value []byte) {
 		payload := &anypb.Any{TypeUrl: url, Value: value}
 		for _, text := range []string{types.Render(t.Context(), payload, ""), TypeName(payload)} {
-			if text == "" || strings.ContainsAny(text, "\n\x1b") {
+			if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%q %x is shown as %q", url, value, text)
 			}
 		}

@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -39,6 +42,25 @@ func (t *Types) Render(ctx context.Context, payload *anypb.Any, indent string) s
 		}
 	}
 	return string(text) + remark
+}
+
+// visible writes what would steer a terminal, or turn the reading direction, as
+// JSON's escapes. JSON without spaces has such characters in strings only.
+func visible(text []byte) []byte {
+	if bytes.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	var shown []byte
+	for _, r := range string(text) {
+		if unicode.IsPrint(r) {
+			shown = utf8.AppendRune(shown, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			shown = fmt.Appendf(shown, "\\u%04x", unit)
+		}
+	}
+	return shown
 }
 
 // Raw shows a payload without knowing its type: its length, and its first bytes
@@ -86,7 +108,7 @@ func (t *Types) decode(ctx context.Context, payload *anypb.Any) (text []byte, re
 	if err := json.Compact(&compact, loose); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", TypeName(payload), err)
 	}
-	return compact.Bytes(), r.remark(m), nil
+	return visible(compact.Bytes()), r.remark(m), nil
 }
 
 // remark says what the JSON of m leaves out.
