@@ -1,15 +1,93 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
+const eventsHelp = `Print an aggregate's events, the oldest first: number, time, type and payload.
+
+Types are learned from the business logic's gRPC reflection, through the front
+door, or from --descriptor-set. A payload of unknown type is shown as bytes. With
+-o json each event is an object on a line of its own.`
+
+const eventsExample = `  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000
+  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000 --from 10 -o json | jq .event`
+
 func newEventsCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "events DOMAIN ROOT",
-		Short: "Print an aggregate's events",
-		RunE:  func(*cobra.Command, []string) error { return errors.New("events: not there yet") },
+	c := &client{}
+	var from, to uint32
+	cmd := &cobra.Command{
+		Use:     "events DOMAIN ROOT",
+		Short:   "Print an aggregate's events",
+		Long:    eventsHelp,
+		Example: eventsExample,
+		Args:    wants("DOMAIN", "ROOT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, err := parseRoot(args[1])
+			if err != nil {
+				return err
+			}
+			if to != 0 && from > to {
+				return usageError{fmt.Errorf("--from %d is behind --to %d", from, to)}
+			}
+			return c.events(cmd, &pb.Query{Domain: args[0], Root: root, LowerBound: from, UpperBound: to})
+		},
 	}
+	c.addFlags(cmd)
+	cmd.Flags().Uint32Var(&from, "from", 0, "number of the first page to print")
+	cmd.Flags().Uint32Var(&to, "to", 0, "number of the last page to print")
+	return cmd
+}
+
+func (c *client) events(cmd *cobra.Command, query *pb.Query) error {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	door, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer door.close()
+	stream, err := pb.NewEventQueryClient(door.conn).GetEvents(ctx, query)
+	if err != nil {
+		return fmt.Errorf("ask for events: %w", err)
+	}
+	p := printer{ctx: ctx, out: cmd.OutOrStdout(), types: door.types}
+	printed := 0
+	for p.err == nil {
+		book, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			if printed == 0 {
+				complain := printer{out: cmd.ErrOrStderr()}
+				complain.printf("%s\n", nothingThere(query))
+			}
+			return p.err
+		case err != nil:
+			p.out = cmd.ErrOrStderr()
+			p.refusal(status.Convert(err))
+			return errors.Join(errReported, p.err)
+		case c.output == "json":
+			p.jsonPages(book)
+		default:
+			p.textPages(book, "")
+		}
+		printed += len(book.GetPages())
+	}
+	return p.err
+}
+
+func nothingThere(query *pb.Query) string {
+	aggregate := query.GetDomain() + " " + rootText(query.GetRoot())
+	if query.GetLowerBound() != 0 || query.GetUpperBound() != 0 {
+		return aggregate + " has no events with these numbers"
+	}
+	return aggregate + " has no events: nothing was ever written to this root"
 }

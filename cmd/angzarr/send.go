@@ -1,15 +1,123 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
+const sendHelp = `Send a command to an aggregate, and print the pages it led to.
+
+ROOT is the aggregate's UUID, or "new" for one that is made here. TYPE is the full
+name of the command's message, JSON the message in protobuf's JSON mapping ("-"
+reads it from standard input). Types are learned from the business logic's gRPC
+reflection, through the front door, or from --descriptor-set.
+
+A refusal is printed to standard error with its code, message and details; the
+exit status is 1. Every command has an id, made here unless --id gives one:
+sending it again with the same id is safe, what was applied is not applied twice.`
+
+const sendExample = `  angzarr send inventory new inventory.CreateProduct '{"sku": "A-1", "name": "Lamp", "quantity": 5}'
+  angzarr send inventory 550e8400-e29b-41d4-a716-446655440000 inventory.AdjustStock '{"delta": -2}' --expect 2
+  angzarr send inventory new inventory.CreateProduct - < product.json`
+
+// sending is one run of send.
+type sending struct {
+	client
+	domain, typeName string
+	root             *pb.UUID
+	expect           uint32
+	id, correlation  string
+	timeout          time.Duration
+}
+
 func newSendCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "send DOMAIN ROOT TYPE JSON",
-		Short: "Send a command to an aggregate and print the pages it led to",
-		RunE:  func(*cobra.Command, []string) error { return errors.New("send: not there yet") },
+	s := &sending{}
+	cmd := &cobra.Command{
+		Use:     "send DOMAIN ROOT TYPE JSON",
+		Short:   "Send a command to an aggregate and print the pages it led to",
+		Long:    sendHelp,
+		Example: sendExample,
+		Args:    wants("DOMAIN", "ROOT", "TYPE", "JSON"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) },
 	}
+	s.addFlags(cmd)
+	flags := cmd.Flags()
+	flags.Uint32Var(&s.expect, "expect", 0, "number that the first new page must get; 0 takes any")
+	flags.StringVar(&s.id, "id", "", "the command's id; a repeat with the same id is safe")
+	flags.StringVar(&s.correlation, "correlation-id", "", "ties together what one cause led to (default the command's id)")
+	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	return cmd
+}
+
+func (s *sending) run(cmd *cobra.Command, args []string) (err error) {
+	s.domain, s.typeName = args[0], args[2]
+	if args[1] == "new" {
+		s.root, err = newRoot()
+	} else if s.root, err = parseRoot(args[1]); err != nil {
+		err = fmt.Errorf("%w, or new", err)
+	}
+	if err != nil {
+		return err
+	}
+	text := []byte(args[3])
+	if args[3] == "-" {
+		if text, err = io.ReadAll(cmd.InOrStdin()); err != nil {
+			return fmt.Errorf("read the command: %w", err)
+		}
+	}
+	if s.id == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("make an id: %w", err)
+		}
+		s.id = id.String()
+	}
+
+	ctx, cancel := context.WithTimeout(cmd.Context(), s.timeout)
+	defer cancel()
+	door, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer door.close()
+	command, err := door.types.Encode(ctx, s.typeName, text)
+	if err != nil {
+		return usageError{err}
+	}
+	answer, err := pb.NewBusinessCoordinatorClient(door.conn).Handle(ctx, &pb.CommandBook{
+		Cover:         &pb.Cover{Domain: s.domain, Root: s.root},
+		Pages:         []*pb.CommandPage{{Sequence: s.expect, Command: command}},
+		CommandId:     s.id,
+		CorrelationId: s.correlation,
+	})
+	p := printer{ctx: cmd.Context(), out: cmd.OutOrStdout(), types: door.types}
+	if err != nil {
+		p.out = cmd.ErrOrStderr()
+		return s.refused(p, status.Convert(err))
+	}
+	if s.output == "json" {
+		return p.jsonAnswer(s, answer)
+	}
+	return p.textAnswer(answer)
+}
+
+// refused prints why there are no pages.
+func (s *sending) refused(p printer, why *status.Status) error {
+	p.refusal(why)
+	switch why.Code() {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		p.printf("It is not known whether the command was applied. To find out and to apply it if not,\nsend it again to the same root with the same id:\n  angzarr send %s %s %s … --id %s\n",
+			s.domain, rootText(s.root), s.typeName, s.id)
+	}
+	return errors.Join(errReported, p.err)
 }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/angzarr/angzarr-kafka/schema"
+)
+
+const (
+	defaultServer = "127.0.0.1:50050"
+	// connectPatience bounds the wait for a server that neither answers nor
+	// refuses.
+	connectPatience = 5 * time.Second
+	// largestMessage is above whatever limits the server has: those are its own
+	// to name.
+	largestMessage = 64 << 20
+)
+
+// client is what the commands that talk to a front door have in common.
+type client struct {
+	server         string
+	descriptorSets []string
+	output         string
+}
+
+func (c *client) addFlags(cmd *cobra.Command) {
+	server := defaultServer
+	if s := os.Getenv("ANGZARR_SERVER"); s != "" {
+		server = s
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.server, "server", server, "address of a front door, also by ANGZARR_SERVER")
+	flags.StringArrayVar(&c.descriptorSets, "descriptor-set", nil, "file of payload types, asked before the server (repeatable)")
+	flags.StringVarP(&c.output, "output", "o", "text", "text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// wants takes exactly these arguments, and names those that are missing.
+func wants(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("missing: %s", strings.Join(names[len(args):], " "))
+		case len(args) > len(names):
+			return fmt.Errorf("%q is one argument too many; quotes keep JSON together", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// frontDoor is an open connection, and the types that payloads there have.
+type frontDoor struct {
+	conn  *grpc.ClientConn
+	types *schema.Types
+}
+
+func (d *frontDoor) close() { _ = d.conn.Close() }
+
+// open checks the flags and connects.
+func (c *client) open(ctx context.Context) (*frontDoor, error) {
+	if c.output != "text" && c.output != "json" {
+		return nil, usageError{fmt.Errorf("--output %s: must be text or json", c.output)}
+	}
+	sets, err := schema.FromDescriptorSets(c.descriptorSets...)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	conn, err := connect(ctx, c.server)
+	if err != nil {
+		return nil, err
+	}
+	return &frontDoor{conn, schema.Merge(sets, schema.FromReflection(conn, c.server), schema.Linked())}, nil
+}
+
+// connect returns a connection that stands. A server that isn't there is told at
+// once, with its address and how to set it.
+func connect(ctx context.Context, address string) (*grpc.ClientConn, error) {
+	var lastDial lastError
+	conn, err := grpc.NewClient(address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestMessage), grpc.MaxCallSendMsgSize(largestMessage)),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+			lastDial.set(err)
+			return conn, err
+		}))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--server %s: %w", address, err)}
+	}
+	waiting, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if state != connectivity.TransientFailure && conn.WaitForStateChange(waiting, state) {
+			continue
+		}
+		_ = conn.Close()
+		return nil, unreachable(ctx, address, state, lastDial.get())
+	}
+	return conn, nil
+}
+
+func unreachable(ctx context.Context, address string, state connectivity.State, dialed error) error {
+	why := dialed
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case state != connectivity.TransientFailure:
+		why = fmt.Errorf("no answer within %v", connectPatience)
+	case why == nil:
+		why = errors.New("its name is not known, or what answers there is no front door")
+	}
+	return fmt.Errorf("no front door at %s: %w\nAn address is set by --server, or by ANGZARR_SERVER; `angzarr dev` starts a front door at %s", address, why, defaultServer)
+}
+
+// lastError is an error of another goroutine.
+type lastError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (l *lastError) set(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *lastError) get() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
