@@ -75,6 +75,7 @@ func newRootCommand() *cobra.Command {
 		newSendCommand(),
 		newEventsCommand(),
 		newBenchCommand(),
+		newServeCommand(),
 	)
 	return root
 }

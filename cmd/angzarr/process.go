@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/config"
+	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/coordinators/query"
+	"github.com/angzarr/angzarr-kafka/frontdoor"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/schema"
+	"github.com/angzarr/angzarr-kafka/snapshots"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// process is what one angzarr process runs: workers, the front door, the peers'
+// door and the admin port. All wiring is here.
+type process struct {
+	log     *slog.Logger
+	cluster log.Cluster
+	brokers *log.Admin
+	writer  *log.Writer
+
+	workers map[string]*business.Worker
+	logics  []schema.Backend
+	topic   *frontdoor.Topic
+	peers   *frontdoor.Peers // nil where peers are off
+
+	door     net.Listener
+	peerDoor net.Listener // nil where peers are off
+	admin    *adminServer
+	served   []served
+	health   *health.Server
+	closers  []func()
+}
+
+// served is a gRPC server and where it listens.
+type served struct {
+	server   *grpc.Server
+	listener net.Listener
+}
+
+// newProcess checks the cluster, creates what is missing there, and listens. It
+// does not run anything yet.
+func newProcess(ctx context.Context, c *config.Config, cluster log.Cluster, logger *slog.Logger) (*process, error) {
+	p := &process{log: logger, cluster: cluster, workers: make(map[string]*business.Worker)}
+	if err := p.wire(ctx, c); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *process) wire(ctx context.Context, c *config.Config) error {
+	if err := unserved(c); err != nil {
+		return err
+	}
+	if err := p.listen(c); err != nil {
+		return err
+	}
+	if err := p.cluster.Ping(ctx); err != nil {
+		return err
+	}
+	facts, err := p.reach(ctx)
+	if err != nil {
+		return err
+	}
+	meter, err := p.admin.meter()
+	if err != nil {
+		return err
+	}
+	metrics, err := business.NewMetrics(meter)
+	if err != nil {
+		return err
+	}
+	address, creds, err := p.advertise(c.Peers)
+	if err != nil {
+		return err
+	}
+	var incarnations []string
+	settings := log.TopicSettings{Partitions: int32(c.Log.Partitions), ReplicationFactor: int16(max(0, c.Log.ReplicationFactor))}
+	for _, b := range c.BusinessLogic {
+		conn, err := p.dialLogic(b)
+		if err != nil {
+			return err
+		}
+		domain, err := p.brokers.EnsureDomain(ctx, b.Domain, settings)
+		if err != nil {
+			return err
+		}
+		identity := partitioning.NewIdentity(address)
+		incarnations = append(incarnations, identity.Incarnation)
+		p.workers[b.Domain] = business.NewWorker(business.Config{
+			Domain: domain, Cluster: p.cluster,
+			Member: partitioning.Config{
+				Identity: identity, TopicID: domain.CommandsID, TransactionVersion: facts.TransactionVersion,
+				MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
+			},
+			Logic: conn, Books: snapshots.NewBooks(int(c.Limits.Books) / len(c.BusinessLogic)),
+			Replies: p.writer, Metrics: metrics, Logger: p.log,
+			OpenBook: int(c.Limits.OpenBook), Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
+		})
+	}
+	return p.open(ctx, c, settings, address, incarnations, creds)
+}
+
+// open makes the doors.
+func (p *process) open(ctx context.Context, c *config.Config, settings log.TopicSettings, address string, incarnations []string, creds credentials.TransportCredentials) error {
+	if _, err := p.brokers.EnsureReplies(ctx, settings); err != nil {
+		return err
+	}
+	ends, err := p.brokers.HighWatermarks(ctx, log.RepliesTopic)
+	if err != nil {
+		return err
+	}
+	p.topic = frontdoor.NewTopic(p.cluster, p.writer, ends, p.log)
+	domains := frontdoor.NewDomains(p.brokers.Domains)
+	door := frontdoor.Config{
+		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log, MaxCommand: maxCommand,
+	}
+	if p.peerDoor != nil {
+		p.peers = frontdoor.NewPeers(address, incarnations, p.workers, creds)
+		p.closers = append(p.closers, p.peers.Close)
+		door.Peers, door.Owners = p.peers, partitioning.NewOwners(p.brokers.Client())
+		server := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage))
+		angzarr.RegisterPeersServer(server, p.peers)
+		p.served = append(p.served, served{server, p.peerDoor})
+	}
+	p.health = health.NewServer()
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
+	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
+	angzarr.RegisterEventQueryServer(server, query.New(p.cluster, p.brokers, domains))
+	healthpb.RegisterHealthServer(server, p.health)
+	schema.Register(server, p.logics...)
+	// The callers' door is closed before the peers'.
+	p.served = append([]served{{server, p.door}}, p.served...)
+	return nil
+}
+
+const (
+	// maxCommand fits into a commands topic with the brokers' default limit of
+	// 1,048,588 bytes a batch, headers included.
+	maxCommand = 1_000_000
+	// maxMessage lets a caller hear of maxCommand from us instead of from gRPC.
+	maxMessage = 16 << 20
+)
+
+// unserved refuses what the configuration may say and this version can't do.
+func unserved(c *config.Config) error {
+	var failed []error
+	if c.Snapshots.Type == config.SnapshotsRedis {
+		failed = append(failed, errors.New("snapshots.type: redis is not served by this version; set it to memory"))
+	}
+	if len(c.Projectors) > 0 {
+		failed = append(failed, errors.New("projectors: are not run by this version; leave them out"))
+	}
+	if len(c.Sagas) > 0 {
+		failed = append(failed, errors.New("sagas: are not run by this version; leave them out"))
+	}
+	return errors.Join(failed...)
+}
+
+// reach connects to the brokers and says what about them is slow.
+func (p *process) reach(ctx context.Context) (facts log.BrokerFacts, err error) {
+	if p.brokers, err = p.cluster.NewAdmin("angzarr-admin"); err != nil {
+		return facts, err
+	}
+	p.closers = append(p.closers, p.brokers.Close)
+	if p.writer, err = p.cluster.NewWriter("angzarr-writer"); err != nil {
+		return facts, err
+	}
+	p.closers = append(p.closers, p.writer.Close)
+	if facts, err = p.brokers.Facts(ctx); err != nil {
+		return facts, err
+	}
+	if facts.TxnRetryBackoff >= log.DefaultTxnRetryBackoff {
+		p.log.Warn("the brokers retry transactions slowly: a commit that follows upon another waits; set add.partitions.to.txn.retry.backoff.ms=1 there if you can",
+			"add.partitions.to.txn.retry.backoff.ms", facts.TxnRetryBackoff.Milliseconds())
+	}
+	return facts, nil
+}
+
+func (p *process) listen(c *config.Config) (err error) {
+	if p.door, err = net.Listen("tcp", c.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if c.Peers != nil {
+		if p.peerDoor, err = net.Listen("tcp", c.Peers.Listen); err != nil {
+			return fmt.Errorf("peers.listen: %w", err)
+		}
+	}
+	if p.admin, err = listenAdmin(c.Admin); err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+// advertise gives the address at which other processes reach this one, "" where
+// peers are off, and how they talk.
+func (p *process) advertise(c *config.Peers) (string, credentials.TransportCredentials, error) {
+	if c == nil {
+		return "", nil, nil
+	}
+	address, err := c.AdvertiseAddress(p.peerDoor.Addr())
+	if err != nil {
+		return "", nil, err
+	}
+	if c.Insecure {
+		return address, insecure.NewCredentials(), nil
+	}
+	both, err := c.TLS.Server()
+	if err != nil {
+		return "", nil, fmt.Errorf("peers.%w", err)
+	}
+	client, err := c.TLS.Client()
+	if err != nil {
+		return "", nil, fmt.Errorf("peers.%w", err)
+	}
+	both.RootCAs, both.ServerName = client.RootCAs, client.ServerName
+	return address, credentials.NewTLS(both), nil
+}
+
+// dialLogic reaches the business logic of a domain, once it is there.
+func (p *process) dialLogic(b config.BusinessLogic) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient(b.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			// A service that restarts is found again soon; the default waits up
+			// to 120 s.
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: 2 * time.Second,
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("business_logic: domain %s: address %s: %w", b.Domain, b.Address, err)
+	}
+	p.closers = append(p.closers, func() { conn.Close() })
+	p.logics = append(p.logics, schema.Backend{Name: "business logic " + b.Domain, Conn: conn})
+	return conn, nil
+}
+
+// stopTimeout bounds how long open calls may take once the groups are left.
+const stopTimeout = 5 * time.Second
+
+// run runs everything until ctx ends or something can't go on. The groups are
+// left first and the doors closed last, so that calls under way are answered, by
+// the next owners if need be.
+func (p *process) run(ctx context.Context) error {
+	defer p.close()
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	all, running := errgroup.WithContext(ctx)
+	for _, s := range p.served {
+		all.Go(func() error { return s.server.Serve(s.listener) })
+	}
+	all.Go(p.admin.serve)
+	all.Go(func() error { return p.topic.Run(serving) })
+	var workers sync.WaitGroup
+	for _, w := range p.workers {
+		workers.Add(1)
+		all.Go(func() error { defer workers.Done(); return w.Run(running) })
+	}
+	all.Go(func() error {
+		<-running.Done()
+		workers.Wait()
+		p.health.Shutdown()
+		p.stopDoors()
+		stopServing()
+		return nil
+	})
+	p.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	return all.Wait()
+}
+
+func (p *process) stopDoors() {
+	for _, s := range p.served {
+		hard := time.AfterFunc(stopTimeout, s.server.Stop)
+		s.server.GracefulStop()
+		hard.Stop()
+	}
+	p.admin.stop()
+}
+
+func (p *process) close() {
+	for _, l := range []net.Listener{p.door, p.peerDoor} {
+		if l != nil {
+			l.Close()
+		}
+	}
+	if p.admin != nil {
+		p.admin.stop()
+	}
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		p.closers[i]()
+	}
+	p.closers = nil
+}
