@@ -24,11 +24,7 @@ type adminServer struct {
 	registry *prometheus.Registry
 }
 
-func listenAdmin(address string) (*adminServer, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
+func newAdminServer(l net.Listener) *adminServer {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
@@ -40,7 +36,7 @@ func listenAdmin(address string) (*adminServer, error) {
 	return &adminServer{
 		Listener: l, registry: registry,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
-	}, nil
+	}
 }
 
 // meter makes instruments that /metrics shows.

@@ -11,8 +11,8 @@ import (
 // loggingFlags are those of every command that keeps running.
 type loggingFlags struct{ level, format string }
 
-func (f *loggingFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+func (f *loggingFlags) add(cmd *cobra.Command, level string) {
+	cmd.Flags().StringVar(&f.level, "log-level", level, "debug, info, warn or error")
 	cmd.Flags().StringVar(&f.format, "log-format", "text", "text or json")
 }
 

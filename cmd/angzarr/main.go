@@ -37,7 +37,10 @@ func main() {
 
 // run is the program without its process: tests call it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	return execute(ctx, newRootCommand(), args, stdin, stdout, stderr)
+}
+
+func execute(ctx context.Context, root *cobra.Command, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetArgs(append([]string{}, args...)) // nil would mean this process's own
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -76,6 +79,8 @@ func newRootCommand() *cobra.Command {
 		newEventsCommand(),
 		newBenchCommand(),
 		newServeCommand(),
+		newDevCommand(),
+		newDemoCommand(&demo{}),
 	)
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/config"
@@ -20,7 +21,6 @@ import (
 	"github.com/angzarr/angzarr-kafka/snapshots"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
@@ -36,7 +36,7 @@ type process struct {
 	writer  *log.Writer
 
 	workers map[string]*business.Worker
-	logics  []schema.Backend
+	logics  []logic
 	topic   *frontdoor.Topic
 	peers   *frontdoor.Peers // nil where peers are off
 
@@ -46,6 +46,10 @@ type process struct {
 	served   []served
 	health   *health.Server
 	closers  []func()
+
+	// onLogic is told when a domain's business logic comes and goes; it may be
+	// replaced before run.
+	onLogic func(l logic, there bool)
 }
 
 // served is a gRPC server and where it listens.
@@ -58,6 +62,7 @@ type served struct {
 // does not run anything yet.
 func newProcess(ctx context.Context, c *config.Config, cluster log.Cluster, logger *slog.Logger) (*process, error) {
 	p := &process{log: logger, cluster: cluster, workers: make(map[string]*business.Worker)}
+	p.onLogic = p.logLogic
 	if err := p.wire(ctx, c); err != nil {
 		p.close()
 		return nil, err
@@ -94,7 +99,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	var incarnations []string
 	settings := log.TopicSettings{Partitions: int32(c.Log.Partitions), ReplicationFactor: int16(max(0, c.Log.ReplicationFactor))}
 	for _, b := range c.BusinessLogic {
-		conn, err := p.dialLogic(b)
+		logic, err := p.dialLogic(b)
 		if err != nil {
 			return err
 		}
@@ -110,7 +115,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 				Identity: identity, TopicID: domain.CommandsID, TransactionVersion: facts.TransactionVersion,
 				MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
 			},
-			Logic: conn, Books: snapshots.NewBooks(int(c.Limits.Books) / len(c.BusinessLogic)),
+			Logic: logic.conn, Books: snapshots.NewBooks(int(c.Limits.Books) / len(c.BusinessLogic)),
 			Replies: p.writer, Metrics: metrics, Logger: p.log,
 			OpenBook: int(c.Limits.OpenBook), Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
 		})
@@ -145,7 +150,7 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
 	angzarr.RegisterEventQueryServer(server, query.New(p.cluster, p.brokers, domains))
 	healthpb.RegisterHealthServer(server, p.health)
-	schema.Register(server, p.logics...)
+	schema.Register(server, p.backends()...)
 	// The callers' door is closed before the peers'.
 	p.served = append([]served{{server, p.door}}, p.served...)
 	return nil
@@ -195,18 +200,32 @@ func (p *process) reach(ctx context.Context) (facts log.BrokerFacts, err error) 
 }
 
 func (p *process) listen(c *config.Config) (err error) {
-	if p.door, err = net.Listen("tcp", c.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	if p.door, err = listenAt("listen", c.Listen); err != nil {
+		return err
 	}
 	if c.Peers != nil {
-		if p.peerDoor, err = net.Listen("tcp", c.Peers.Listen); err != nil {
-			return fmt.Errorf("peers.listen: %w", err)
+		if p.peerDoor, err = listenAt("peers.listen", c.Peers.Listen); err != nil {
+			return err
 		}
 	}
-	if p.admin, err = listenAdmin(c.Admin); err != nil {
-		return fmt.Errorf("admin: %w", err)
+	admin, err := listenAt("admin", c.Admin)
+	if err != nil {
+		return err
 	}
+	p.admin = newAdminServer(admin)
 	return nil
+}
+
+// listenAt listens on the address that a key of the configuration gives.
+func listenAt(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: %s is in use by another process: end that one, or choose another port", key, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
 }
 
 // advertise gives the address at which other processes reach this one, "" where
@@ -234,23 +253,6 @@ func (p *process) advertise(c *config.Peers) (string, credentials.TransportCrede
 	return address, credentials.NewTLS(both), nil
 }
 
-// dialLogic reaches the business logic of a domain, once it is there.
-func (p *process) dialLogic(b config.BusinessLogic) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient(b.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			// A service that restarts is found again soon; the default waits up
-			// to 120 s.
-			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-			MinConnectTimeout: 2 * time.Second,
-		}))
-	if err != nil {
-		return nil, fmt.Errorf("business_logic: domain %s: address %s: %w", b.Domain, b.Address, err)
-	}
-	p.closers = append(p.closers, func() { conn.Close() })
-	p.logics = append(p.logics, schema.Backend{Name: "business logic " + b.Domain, Conn: conn})
-	return conn, nil
-}
-
 // stopTimeout bounds how long open calls may take once the groups are left.
 const stopTimeout = 5 * time.Second
 
@@ -267,6 +269,9 @@ func (p *process) run(ctx context.Context) error {
 	}
 	all.Go(p.admin.serve)
 	all.Go(func() error { return p.topic.Run(serving) })
+	for _, l := range p.logics {
+		all.Go(func() error { l.watch(running, p.onLogic); return nil })
+	}
 	var workers sync.WaitGroup
 	for _, w := range p.workers {
 		workers.Add(1)

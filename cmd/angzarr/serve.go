@@ -42,23 +42,33 @@ and the consumer groups are left, so that others take over at once.`,
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "YAML file")
-	logging.add(cmd)
+	logging.add(cmd, "info")
 	return cmd
 }
 
 // serve runs a process until ctx ends. started is called once it takes calls.
 func serve(ctx context.Context, c *config.Config, logger *slog.Logger, started func(*process)) error {
-	cluster := log.Cluster{Brokers: c.Log.Brokers, Logger: logger}
 	if c.Log.Type == config.LogEmbedded {
-		embedded, err := log.StartEmbedded(log.EmbeddedOptions{Dir: c.Log.Data, Logger: logger})
-		if err != nil {
-			return err
-		}
-		defer embedded.Close()
-		cluster.Brokers = embedded.Brokers()
-	} else if err := secure(&cluster, c.Log); err != nil {
+		return serveEmbedded(ctx, c, log.EmbeddedOptions{Dir: c.Log.Data, Logger: logger}, logger, started)
+	}
+	cluster := log.Cluster{Brokers: c.Log.Brokers, Logger: logger}
+	if err := secure(&cluster, c.Log); err != nil {
 		return err
 	}
+	return serveOn(ctx, c, cluster, logger, started)
+}
+
+// serveEmbedded is serve with a Kafka of its own, which ends last.
+func serveEmbedded(ctx context.Context, c *config.Config, options log.EmbeddedOptions, logger *slog.Logger, started func(*process)) error {
+	embedded, err := log.StartEmbedded(options)
+	if err != nil {
+		return err
+	}
+	defer embedded.Close()
+	return serveOn(ctx, c, log.Cluster{Brokers: embedded.Brokers(), Logger: logger}, logger, started)
+}
+
+func serveOn(ctx context.Context, c *config.Config, cluster log.Cluster, logger *slog.Logger, started func(*process)) error {
 	p, err := newProcess(ctx, c, cluster, logger)
 	if err != nil {
 		return err
