@@ -65,7 +65,8 @@ type Options struct {
 	Child bool         `json:"-"`
 }
 
-func (o Options) check() error {
+// Check names the first option that makes no sense, and what would.
+func (o Options) Check() error {
 	positive := []struct {
 		name  string
 		value int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -24,7 +25,7 @@ const patience = 60 * time.Second
 // Run measures what o says: side after side, run after run. The first run that
 // fails, or whose log is not what was acknowledged, ends it with an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	report := newReport(o)
@@ -58,7 +59,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 				return nil, fmt.Errorf("%s, run %d: %w", side, number+1, err)
 			}
 			o.Log.Info("run", "side", side, "number", number+1, "per_second", int(result.PerSecond),
-				"p50_ms", result.Latency.P50, "p99_ms", result.Latency.P99)
+				"p50_ms", math.Round(result.Latency.P50*100)/100, "p99_ms", math.Round(result.Latency.P99*100)/100)
 			report.add(side, result)
 		}
 	}

@@ -62,6 +62,9 @@ func newBenchCommand() *cobra.Command {
 			}
 			options.Binary, options.Sides, options.Child = binary, sides, verbose
 			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if err := options.Check(); err != nil {
+				return usageError{err}
+			}
 			report, err := bench.Run(cmd.Context(), options)
 			if err != nil {
 				return fmt.Errorf("bench: %w", err)
