@@ -23,6 +23,9 @@ const (
 	// HeaderReplyTo is the partition of the replies topic that the front door
 	// reads which sent the command.
 	HeaderReplyTo = "angzarr-reply-to"
+	// HeaderReplyTag tells that front door to which of its copies of a command
+	// the reply is; the reply carries it back as it was.
+	HeaderReplyTag = "angzarr-reply-tag"
 	// HeaderDeadline is when that front door's caller stops waiting: RFC 3339.
 	HeaderDeadline = "angzarr-deadline"
 	// HeaderTraceparent is the W3C trace context.
@@ -35,6 +38,9 @@ const (
 	HeaderDeadAttempts = "angzarr-dead-attempts"  // how often it was tried
 	HeaderDeadRoot     = "angzarr-dead-root"      // the root, where it could be read
 	HeaderDeadNextPage = "angzarr-dead-next-page" // the root's next page then
+	// HeaderDeadCut is set on a dead letter that would have been too large: it
+	// has neither value nor headers of the original, which stands at the source.
+	HeaderDeadCut = "angzarr-dead-cut"
 
 	headerContentType = "content-type"
 	headerSpecVersion = "ce_specversion"

@@ -2,9 +2,17 @@ package log
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// After these errors a record is not in the log, and never will be.
+var (
+	ErrTooLarge = errors.New("the record is larger than its topic allows (max.message.bytes)")
+	ErrNoTopic  = errors.New("there is no such topic")
 )
 
 // Writer writes records outside of transactions: commands on their way to an
@@ -25,12 +33,18 @@ func (c Cluster) NewWriter(clientID string) (*Writer, error) {
 }
 
 // Write returns once the record is in the log. After an error it may be there
-// all the same.
+// all the same, but for ErrTooLarge and ErrNoTopic.
 func (w *Writer) Write(ctx context.Context, r *Record) error {
-	if err := w.client.ProduceSync(ctx, r.ToClient()).FirstErr(); err != nil {
-		return fmt.Errorf("write to %s/%d: %w", r.Topic, r.Partition, err)
+	err := w.client.ProduceSync(ctx, r.ToClient()).FirstErr()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		err = fmt.Errorf("%w: %w", ErrNoTopic, err)
 	}
-	return nil
+	return fmt.Errorf("write to %s/%d: %w", r.Topic, r.Partition, err)
 }
 
 // Send writes the record without waiting; failed is told if it can't be written.

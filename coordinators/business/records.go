@@ -19,16 +19,10 @@ func (w *Worker) recordsOf(d *decision, now time.Time) []log.Record {
 		records = append(records, d.pages[i].Encode(w.domain.Name, partition))
 	}
 	if d.snapshot != nil {
-		value := mustMarshal(d.snapshot)
-		if len(value) <= w.limits.page {
-			records = append(records, log.Record{
-				Topic: log.EventsTopic(w.domain.Name), Partition: partition,
-				Key: log.SnapshotKey(d.root), Value: value,
-			})
-		} else {
-			// Without it the open book stays long, and the command is safe.
-			w.log.Warn("a snapshot is larger than its topic allows, and was left out", "root", d.root, "bytes", len(value))
-		}
+		records = append(records, log.Record{
+			Topic: log.EventsTopic(w.domain.Name), Partition: partition,
+			Key: log.SnapshotKey(d.root), Value: mustMarshal(d.snapshot),
+		})
 	}
 	if d.polled == nil {
 		return records
@@ -49,6 +43,14 @@ func (w *Worker) recordsOf(d *decision, now time.Time) []log.Record {
 	return append(records, outcome)
 }
 
+const (
+	// mostSaid bounds the message of a refusal in bytes: business logic's may
+	// be of any length, and an outcome that is too large would stop all others.
+	mostSaid = 8 << 10
+	// mostDetails bounds the details of one.
+	mostDetails = 128 << 10
+)
+
 // outcomeOf says what became of a command, without its pages.
 func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 	o := &angzarr.Outcome{
@@ -60,7 +62,10 @@ func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 	switch {
 	case d.refused != nil:
 		st := d.refused.Proto()
-		o.Code, o.Message, o.Details = st.Code, st.Message, st.Details
+		o.Code, o.Message = st.Code, start(st.Message, mostSaid)
+		if o.Details = st.Details; d.cut || proto.Size(st) > mostSaid+mostDetails {
+			o.Details = nil
+		}
 	case d.repeat != nil && len(d.repeat.Pages) > 0:
 		o.FirstPage = d.repeat.Pages[0].GetNum()
 		o.LastPage = d.repeat.Pages[len(d.repeat.Pages)-1].GetNum()
@@ -75,10 +80,14 @@ func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 // is known about why.
 func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
 	r := d.polled
-	headers := append(append([]log.Header(nil), r.Headers...),
+	value, headers := r.Value, append([]log.Header(nil), r.Headers...)
+	if d.cut {
+		value, headers = nil, []log.Header{{Key: log.HeaderDeadCut, Value: []byte("true")}}
+	}
+	headers = append(headers,
 		log.Header{Key: log.HeaderSource, Value: []byte(sourceOf(r))},
 		log.Header{Key: log.HeaderDeadCause, Value: []byte(d.refused.Code().String())},
-		log.Header{Key: log.HeaderDeadMessage, Value: []byte(d.refused.Message())},
+		log.Header{Key: log.HeaderDeadMessage, Value: []byte(start(d.refused.Message(), mostSaid))},
 		log.Header{Key: log.HeaderDeadTime, Value: []byte(now.UTC().Format(time.RFC3339Nano))},
 		log.Header{Key: log.HeaderDeadAttempts, Value: []byte(strconv.Itoa(max(1, d.attempts)))},
 	)
@@ -91,7 +100,6 @@ func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
 	if d.cause.CommandID != "" && r.Header(log.HeaderCommandID) == nil {
 		headers = append(headers, log.Header{Key: log.HeaderCommandID, Value: []byte(d.cause.CommandID)})
 	}
-	value := r.Value
 	if value == nil {
 		value = []byte{} // nil would be a tombstone
 	}
@@ -117,12 +125,19 @@ func forwardOf(c *command, domain string, partitions int32) log.Record {
 	}
 }
 
+// maxReply bounds a reply by what the replies' topic takes, as brokers have it
+// by default (max.message.bytes is 1 MiB), less what its batch takes.
+const maxReply = 1<<20 - headroom
+
 // sendReply tells the front door that waits. It is outside of the transaction:
 // one that is lost is asked for again, with the same id.
 func (w *Worker) sendReply(d *decision, book *angzarr.EventBook) {
 	o := outcomeOf(w.domain.Name, d)
 	if d.refused == nil {
 		o.Book = book
+	}
+	if proto.Size(o) > maxReply {
+		o.Book = nil // the numbers of its pages are there
 	}
 	w.replies.Send(&log.Record{
 		Topic: log.RepliesTopic, Partition: d.replyTo,
