@@ -2,12 +2,7 @@ package frontdoor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/log"
@@ -41,11 +36,12 @@ type Config struct {
 // Door serves BusinessCoordinator.
 type Door struct {
 	angzarr.UnimplementedBusinessCoordinatorServer
-	c Config
+	c    Config
+	warn sometimes
 }
 
 // New makes a door.
-func New(c Config) *Door { return &Door{c: c} }
+func New(c Config) *Door { return &Door{c: c, warn: sometimes{log: c.Logger}} }
 
 // Handle decides a command, wherever its owner is, and answers once its pages
 // are committed.
@@ -54,7 +50,7 @@ func (d *Door) Handle(ctx context.Context, book *angzarr.CommandBook) (*angzarr.
 		return nil, st.Err()
 	}
 	book.CommandId, book.CorrelationId = identify(book.CommandId, book.CorrelationId)
-	return d.pass(ctx, &parcel{commands: book, cover: book.Cover, id: book.CommandId, size: proto.Size(book)})
+	return d.answer(ctx, &parcel{commands: book, cover: book.Cover, id: book.CommandId, size: proto.Size(book)})
 }
 
 // Record commits pages without business logic; else as Handle.
@@ -63,7 +59,7 @@ func (d *Door) Record(ctx context.Context, book *angzarr.EventBook) (*angzarr.Sy
 		return nil, st.Err()
 	}
 	book.CommandId, book.CorrelationId = identify(book.CommandId, book.CorrelationId)
-	return d.pass(ctx, &parcel{events: book, cover: book.Cover, id: book.CommandId, size: proto.Size(book)})
+	return d.answer(ctx, &parcel{events: book, cover: book.Cover, id: book.CommandId, size: proto.Size(book)})
 }
 
 // identify fills in the ids that the caller left out.
@@ -77,155 +73,47 @@ func identify(commandID, correlationID string) (string, string) {
 	return commandID, correlationID
 }
 
-// parcel is what is passed on: commands, or events to record.
-type parcel struct {
-	commands *angzarr.CommandBook
-	events   *angzarr.EventBook
-
-	cover       *angzarr.Cover
-	id          string
-	size        int
-	partition   int32
-	traceparent string
-}
-
-// pass tries the ways to the owner until there is an answer, or until shortly
-// before the caller stops waiting.
-func (d *Door) pass(ctx context.Context, p *parcel) (*angzarr.SynchronousProcessingResponse, error) {
+// answer addresses a parcel and passes it on.
+func (d *Door) answer(ctx context.Context, p *parcel) (*angzarr.SynchronousProcessingResponse, error) {
 	if p.size > d.c.MaxCommand {
-		return nil, status.Errorf(codes.ResourceExhausted,
-			"the command has %d bytes, more than its topic %s allows (%d; max.message.bytes, less what headers take)",
-			p.size, log.CommandsTopic(p.cover.Domain), d.c.MaxCommand)
+		return nil, tooLarge(p, d.c.MaxCommand).Err()
 	}
-	partitions, st := d.partitions(ctx, p.cover.Domain)
+	ctx, cancel := answerInTime(ctx)
+	defer cancel()
+	partitions, st := d.c.Domains.find(ctx, "cover.domain", p.cover.Domain)
 	if st != nil {
 		return nil, st.Err()
 	}
 	p.partition = partitioning.Of(log.Root(p.cover.Root.Value), partitions)
 	p.traceparent = traceparentOf(ctx)
-	caller := ctx
-	ctx, cancel := answerInTime(ctx)
-	defer cancel()
-
-	try := attempt{}
-	for n := 0; ; n++ {
-		book, err := d.once(ctx, p, &try)
-		if err == nil {
-			return &angzarr.SynchronousProcessingResponse{Books: []*angzarr.EventBook{book}}, nil
-		}
-		if !try.again {
-			return nil, err
-		}
-		wait(ctx, pause(n))
-		if ctx.Err() != nil {
-			return nil, d.gaveUp(caller, p, &try, err)
-		}
+	book, err := d.pass(ctx, p)
+	if err != nil {
+		return nil, err
 	}
+	return responseOf(book), nil
 }
+
+func responseOf(book *angzarr.EventBook) *angzarr.SynchronousProcessingResponse {
+	return &angzarr.SynchronousProcessingResponse{Books: []*angzarr.EventBook{book}}
+}
+
+func tooLarge(p *parcel, limit int) *status.Status {
+	const what = "the command has %d bytes, more than its topic %s allows (max.message.bytes, less what headers take)"
+	topic := log.CommandsTopic(p.cover.Domain)
+	if limit == 0 {
+		return status.Newf(codes.ResourceExhausted, what, p.size, topic)
+	}
+	return status.Newf(codes.ResourceExhausted, what+": %d", p.size, topic, limit)
+}
+
+// maxTraceparent bounds what goes with every page; version 00 has 55 bytes.
+const maxTraceparent = 256
 
 // traceparentOf is the caller's W3C trace context.
 func traceparentOf(ctx context.Context) string {
 	in, _ := metadata.FromIncomingContext(ctx)
-	if t := in.Get(log.HeaderTraceparent); len(t) > 0 {
+	if t := in.Get(log.HeaderTraceparent); len(t) > 0 && len(t[0]) <= maxTraceparent {
 		return t[0]
 	}
 	return ""
-}
-
-// attempt is what earlier tries have taught.
-type attempt struct {
-	again bool // the last one may be tried again
-	fresh bool // who was thought to be the owner is not
-	doubt bool // a try may have led to something
-}
-
-// once tries one way. try.again says whether its error is worth another.
-func (d *Door) once(ctx context.Context, p *parcel, try *attempt) (*angzarr.EventBook, error) {
-	try.again = false
-	if w := d.c.Workers[p.cover.Domain]; w != nil {
-		book, err := p.decide(ctx, w)
-		if !errors.Is(err, business.ErrNotOwner) {
-			return book, err
-		}
-	}
-	if d.c.Peers != nil {
-		owner, known, err := d.c.Owners.Of(ctx, log.Group(p.cover.Domain), log.CommandsTopic(p.cover.Domain), p.partition, try.fresh)
-		if err != nil {
-			d.c.Logger.Warn("the owner is not known", "domain", p.cover.Domain, "partition", p.partition, "error", err)
-		}
-		if err == nil && known && owner.Address != "" && !d.c.Peers.Mine(owner) {
-			book, err := d.c.Peers.hand(ctx, owner.Address, p, try)
-			if !try.again || !d.c.Peers.away(owner.Address) {
-				return book, err
-			}
-		}
-		try.fresh = true
-		if err == nil && !known || d.c.Peers.Mine(owner) {
-			// A rebalance is under way: in a moment somebody is the owner.
-			try.again = true
-			return nil, fmt.Errorf("partition %d of %s: %w", p.partition, p.cover.Domain, business.ErrNotOwner)
-		}
-	}
-	return d.c.Topic.send(ctx, p, try)
-}
-
-// decide hands the parcel to a worker of this process.
-func (p *parcel) decide(ctx context.Context, w *business.Worker) (*angzarr.EventBook, error) {
-	if p.commands != nil {
-		return w.Handle(ctx, p.commands, p.traceparent)
-	}
-	return w.Record(ctx, p.events, p.traceparent)
-}
-
-// partitions gives the domain's number of partitions, or a status that names the
-// domains there are.
-func (d *Door) partitions(ctx context.Context, domain string) (int32, *status.Status) {
-	n, known, err := d.c.Domains.Partitions(ctx, domain)
-	if err != nil {
-		return 0, status.Newf(codes.Unavailable, "the cluster's domains can't be listed: %v", err)
-	}
-	if n == 0 {
-		slices.Sort(known)
-		return 0, status.Newf(codes.NotFound, "cover.domain: there is no domain %q; there are: %s", domain, strings.Join(known, ", "))
-	}
-	return n, nil
-}
-
-// gaveUp says truly what is known of a command that got no answer in time.
-func (d *Door) gaveUp(caller context.Context, p *parcel, try *attempt, err error) error {
-	switch {
-	case try.doubt:
-		return status.Errorf(codes.Unavailable,
-			"the command's outcome is not known yet; it is safe to repeat it with command_id %q (last: %v)", p.id, err)
-	case errors.Is(caller.Err(), context.Canceled):
-		return status.Error(codes.Canceled, "the caller gave up; the command was not applied")
-	}
-	return status.Errorf(codes.Unavailable,
-		"no owner of %s/%d could be reached in time; the command was not applied, and may be repeated with command_id %q (last: %v)",
-		p.cover.Domain, p.partition, p.id, err)
-}
-
-// answerInTime ends a little before the caller's deadline, so that the caller
-// hears what is known instead of its own library's word.
-func answerInTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	at, bounded := ctx.Deadline()
-	if !bounded {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, at.Add(-min(30*time.Millisecond, time.Until(at)/10)))
-}
-
-// pause is how long to wait before another try. An owner is there again within a
-// heartbeat of a rebalance, 0.3 s.
-func pause(n int) time.Duration {
-	return min(200*time.Millisecond, 5*time.Millisecond<<min(n, 10))
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

@@ -2,23 +2,27 @@ package frontdoor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
-	"google.golang.org/genproto/googleapis/rpc/status"
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
-// askAgain is how long a reply is waited for before the command is written once
-// more, with its id: the owner may have died between the commit and the reply.
-const askAgain = 3 * time.Second
+const (
+	// askAgain is how long a reply is waited for before the command is written
+	// once more, with its id: the owner may have died between the commit and
+	// the reply. It doubles up to askLast, for who waits without a deadline.
+	askAgain = 3 * time.Second
+	askLast  = time.Minute
+)
 
 // Topic is the way through the commands topic and back through the replies. Any
 // owner can be reached by it, as long as Kafka can.
@@ -28,9 +32,8 @@ type Topic struct {
 	partition int32 // of the replies topic: the one that is read here
 	from      int64
 	log       *slog.Logger
-
-	mu      sync.Mutex
-	waiting map[string][]chan *angzarr.Outcome // by command id
+	patience  time.Duration // askAgain
+	waiting   waiting
 }
 
 // NewTopic reads one of the partitions of the replies topic, from its end now.
@@ -39,88 +42,80 @@ func NewTopic(cluster log.Cluster, writer *log.Writer, ends map[int32]int64, log
 	partition := int32(rand.IntN(len(ends)))
 	return &Topic{
 		cluster: cluster, writer: writer, partition: partition, from: ends[partition], log: logger,
-		waiting: make(map[string][]chan *angzarr.Outcome),
+		patience: askAgain,
 	}
 }
 
 // Run reads replies until ctx ends.
 func (t *Topic) Run(ctx context.Context) error {
 	return t.cluster.Follow(ctx, log.RepliesTopic, t.partition, t.from, func(r *log.Record) {
-		t.mu.Lock()
-		waiting := t.waiting[string(r.Key)]
-		delete(t.waiting, string(r.Key))
-		t.mu.Unlock()
-		if len(waiting) == 0 {
+		w, copied := t.waiting.find(string(r.Header(log.HeaderReplyTag)))
+		if w == nil {
 			return // another front door's, or nobody waits any more
 		}
 		o := &angzarr.Outcome{}
 		if err := proto.Unmarshal(r.Value, o); err != nil {
-			t.log.Error("a reply can't be read", "partition", r.Partition, "offset", r.Offset, "error", err)
+			t.log.Error("a reply can't be read; it is asked for again", "partition", r.Partition, "offset", r.Offset, "error", err)
 			return
 		}
-		for _, c := range waiting {
-			c <- o
-		}
+		w.take(reply{copied, o})
 	})
 }
 
-// send writes the parcel to its commands topic and waits for the reply.
-func (t *Topic) send(ctx context.Context, p *parcel, try *attempt) (*angzarr.EventBook, error) {
+// send writes the parcel to its commands topic and waits for the reply. A command
+// that is accepted is so by whichever copy; one that is refused, by the last.
+func (t *Topic) send(ctx context.Context, p *parcel) (*angzarr.EventBook, error) {
 	record, err := t.recordOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	reply := make(chan *angzarr.Outcome, 1)
-	t.await(p.id, reply)
-	defer t.forget(p.id, reply)
-	for {
-		try.doubt = true
-		if err := t.writer.Write(ctx, record); err != nil {
-			try.again = true
-			return nil, grpcstatus.Errorf(codes.Unavailable, "the command could not be written: %v", err)
+	before := p.doubt
+	w := t.waiting.begin()
+	defer t.waiting.end(w)
+	patience := t.patience
+	for n := 1; ; n++ {
+		if ctx.Err() != nil {
+			return nil, again{error: ctx.Err()}
 		}
-		timer := time.NewTimer(askAgain)
-		select {
-		case o := <-reply:
-			timer.Stop()
-			try.doubt = false
-			return bookOf(o)
-		case <-ctx.Done():
-			timer.Stop()
-			try.again = true
-			return nil, ctx.Err()
-		case <-timer.C:
+		record.Headers[tagIndex].Value = w.tag(n)
+		if err := t.write(ctx, p, record, n == 1); err != nil {
+			return nil, err
 		}
-		t.mu.Lock()
-		waits := len(t.waiting[p.id]) > 0
-		t.mu.Unlock()
-		if !waits {
-			t.await(p.id, reply)
+		switch o, err := w.wait(ctx, n, patience); {
+		case err == nil:
+			// With one copy and no other try there is nothing to belie it.
+			p.doubt = before || n > 1
+			return t.bookOf(ctx, p, o)
+		case ctx.Err() != nil:
+			return nil, again{error: err}
 		}
+		patience = min(askLast, 2*patience)
 	}
 }
 
-func (t *Topic) await(id string, reply chan *angzarr.Outcome) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.waiting[id] = append(t.waiting[id], reply)
+// write writes a copy of the command. What is not written for good is refused,
+// as long as no other copy may be there.
+func (t *Topic) write(ctx context.Context, p *parcel, record *log.Record, first bool) error {
+	alone := first && !p.queued
+	doubt := p.doubt
+	p.doubt, p.queued = true, true
+	err := t.writer.Write(ctx, record)
+	never := errors.Is(err, log.ErrTooLarge) || errors.Is(err, log.ErrNoTopic)
+	switch {
+	case err == nil:
+		return nil
+	case !never || !alone:
+		return again{error: status.Errorf(codes.Unavailable, "the command could not be written: %v", err)}
+	}
+	p.doubt, p.queued = doubt, false
+	if errors.Is(err, log.ErrTooLarge) {
+		return tooLarge(p, 0).Err()
+	}
+	return err
 }
 
-func (t *Topic) forget(id string, reply chan *angzarr.Outcome) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := t.waiting[id][:0]
-	for _, c := range t.waiting[id] {
-		if c != reply {
-			kept = append(kept, c)
-		}
-	}
-	if len(kept) == 0 {
-		delete(t.waiting, id)
-		return
-	}
-	t.waiting[id] = kept
-}
+// tagIndex is where the header is that tells copies apart.
+const tagIndex = 0
 
 // recordOf makes the command's record. Its deadline goes with it: what is not
 // decided by then is not applied.
@@ -129,33 +124,49 @@ func (t *Topic) recordOf(ctx context.Context, p *parcel) (*log.Record, error) {
 		Topic: log.CommandsTopic(p.cover.Domain), Partition: p.partition,
 		Key: p.cover.Root.Value,
 		Headers: []log.Header{
-			{Key: log.HeaderCommandID, Value: []byte(p.id)},
+			tagIndex: {Key: log.HeaderReplyTag},
 			{Key: log.HeaderReplyTo, Value: []byte(strconv.Itoa(int(t.partition)))},
+			{Key: log.HeaderCommandID, Value: []byte(p.id)},
 		},
+	}
+	add := func(key, value string) {
+		r.Headers = append(r.Headers, log.Header{Key: key, Value: []byte(value)})
 	}
 	message := proto.Message(p.commands)
 	if p.events != nil {
 		message = p.events
-		r.Headers = append(r.Headers, log.Header{Key: log.HeaderKind, Value: []byte(log.KindEventBook)})
+		add(log.HeaderKind, log.KindEventBook)
 	}
 	if at, bounded := ctx.Deadline(); bounded {
-		r.Headers = append(r.Headers, log.Header{Key: log.HeaderDeadline, Value: []byte(at.UTC().Format(time.RFC3339Nano))})
+		add(log.HeaderDeadline, at.UTC().Format(time.RFC3339Nano))
 	}
 	if p.traceparent != "" {
-		r.Headers = append(r.Headers, log.Header{Key: log.HeaderTraceparent, Value: []byte(p.traceparent)})
+		add(log.HeaderTraceparent, p.traceparent)
 	}
 	value, err := proto.Marshal(message)
 	if err != nil {
-		return nil, grpcstatus.Errorf(codes.Internal, "encode the command: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "the command can't be encoded: %v", err)
 	}
 	r.Value = value
 	return r, nil
 }
 
 // bookOf makes an outcome the answer that a call would have got.
-func bookOf(o *angzarr.Outcome) (*angzarr.EventBook, error) {
+func (t *Topic) bookOf(ctx context.Context, p *parcel, o *angzarr.Outcome) (*angzarr.EventBook, error) {
 	if o.Code != 0 {
-		return nil, grpcstatus.ErrorProto(&status.Status{Code: o.Code, Message: o.Message, Details: o.Details})
+		return nil, refusal(o)
 	}
-	return o.Book, nil
+	if o.Book != nil {
+		return o.Book, nil
+	}
+	// The replies topic takes less than an answer may have.
+	pages, err := t.pages(ctx, p, o.FirstPage, o.LastPage)
+	if err != nil {
+		p.doubt = true // it is applied, and a repeat gives its pages
+		return nil, again{error: err}
+	}
+	return &angzarr.EventBook{Cover: p.cover, Pages: pages, CommandId: o.CommandId, CorrelationId: o.CorrelationId}, nil
 }
+
+// newTag is a name that no other caller's copies have.
+func newTag() string { return uuid.NewString() }

@@ -1,0 +1,133 @@
+package frontdoor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+)
+
+// parcel is a command on its way: what is passed on, where to, and what its
+// tries so far have taught.
+type parcel struct {
+	commands *angzarr.CommandBook
+	events   *angzarr.EventBook // instead of commands: pages to record
+
+	cover       *angzarr.Cover
+	id          string
+	size        int
+	partition   int32
+	traceparent string
+
+	stale  bool // who was thought to be the owner is not
+	doubt  bool // a try may have been applied
+	queued bool // a copy may stand in the topic
+}
+
+// decide hands the parcel to a worker of this process.
+func (p *parcel) decide(ctx context.Context, w *business.Worker) (*angzarr.EventBook, error) {
+	if p.commands != nil {
+		return w.Handle(ctx, p.commands, p.traceparent)
+	}
+	return w.Record(ctx, p.events, p.traceparent)
+}
+
+// pass tries the ways to the owner until there is an answer, or ctx ends.
+func (d *Door) pass(ctx context.Context, p *parcel) (*angzarr.EventBook, error) {
+	for n := 0; ; n++ {
+		book, err := d.once(ctx, p)
+		if err == nil {
+			return book, nil
+		}
+		if errors.Is(err, log.ErrNoTopic) {
+			err = d.noTopic(ctx, p.cover.Domain, err)
+		}
+		last := again{}
+		if !errors.As(err, &last) {
+			return nil, p.final(err)
+		}
+		wait(ctx, pause(n))
+		if ctx.Err() != nil {
+			return nil, p.gaveUp(ctx.Err(), last)
+		}
+	}
+}
+
+// noTopic looks for a domain again that was there before.
+func (d *Door) noTopic(ctx context.Context, domain string, err error) error {
+	d.c.Domains.Forget(domain)
+	if _, st := d.c.Domains.find(ctx, "cover.domain", domain); st != nil {
+		return st.Err()
+	}
+	return again{error: err}
+}
+
+// once tries one way. An error that is no [again] is an owner's answer.
+func (d *Door) once(ctx context.Context, p *parcel) (*angzarr.EventBook, error) {
+	if p.queued {
+		return d.c.Topic.send(ctx, p)
+	}
+	if w := d.c.Workers[p.cover.Domain]; w != nil {
+		book, err := p.decide(ctx, w)
+		if !errors.Is(err, business.ErrNotOwner) {
+			return book, p.heard(err)
+		}
+	}
+	if d.c.Peers != nil {
+		book, err := d.toPeer(ctx, p)
+		if !errors.Is(err, errNoPeer) {
+			return book, err
+		}
+	}
+	return d.c.Topic.send(ctx, p)
+}
+
+// errNoPeer says that no peer can be handed the parcel: nothing was tried.
+var errNoPeer = errors.New("the owner can't be reached directly")
+
+// toPeer hands the parcel to the process that owns its partition.
+func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error) {
+	domain := p.cover.Domain
+	owner, known, err := d.c.Owners.Of(ctx, log.Group(domain), log.CommandsTopic(domain), p.partition, p.stale)
+	switch {
+	case ctx.Err() != nil:
+		return nil, again{error: ctx.Err()}
+	case err != nil:
+		d.warn.warn("owners "+domain, "it is not known who owns what; commands go through the topic", "domain", domain, "error", err)
+		return nil, errNoPeer
+	case !known || d.c.Peers.mine(owner):
+		// A rebalance is under way: in a moment somebody is the owner.
+		p.stale = true
+		return nil, again{error: fmt.Errorf("partition %d of %s has no owner yet", p.partition, domain)}
+	case owner.Address == "":
+		return nil, errNoPeer
+	}
+	book, err := d.c.Peers.hand(ctx, owner.Address, p)
+	if errors.Is(err, errNoPeer) {
+		p.stale = true
+		if ctx.Err() != nil {
+			return nil, again{error: ctx.Err()}
+		}
+		d.warn.warn("peer "+owner.Address, "a peer can't be reached; what it owns goes through the topic", "peer", owner.Address, "error", err)
+	}
+	return book, err
+}
+
+// pause is how long to wait before another try. An owner is there again within a
+// heartbeat of a rebalance, 0.3 s.
+func pause(n int) time.Duration {
+	return min(200*time.Millisecond, 5*time.Millisecond<<min(n, 10))
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
