@@ -9,6 +9,7 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/grpc/status"
 )
 
 // ErrNotOwner says that the worker does not own the root's partition (any more):
@@ -24,7 +25,8 @@ type command struct {
 	rooted   bool // root could be read
 	cause    log.Cause
 	commands *angzarr.CommandBook // nil to record
-	encoded  []byte               // commands, as business logic gets them
+	encoded  []byte               // commands, as they came
+	ids      []byte               // fields that they lack, to be appended
 	record   *angzarr.EventBook   // nil to decide
 	arrived  time.Time
 	part     *part
@@ -38,6 +40,11 @@ type command struct {
 	replyTo int32
 
 	attempts int // how often business logic was asked
+	reads    int // how often its pages could not be read back
+
+	// unavailable is why business logic could not be asked the last time. It
+	// outlives the wait: a caller who gives up meanwhile hears of it.
+	unavailable atomic.Pointer[status.Status]
 
 	// state says who has the last word on a call: its caller, who may give it
 	// up while it is undecided, or the loop, once it is decided.
@@ -51,6 +58,20 @@ const (
 	givenUp         // it will never be applied
 )
 
+// deciding is the context of a call of business logic: the caller's, or that of
+// the partition for a polled command, up to its deadline.
+func (c *command) deciding(part context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if c.polled == nil {
+		return context.WithTimeout(c.ctx, timeout)
+	}
+	until := time.Now().Add(timeout)
+	// A polled command's own context ends nothing by itself; see [deadline].
+	if at, bounded := c.ctx.Deadline(); bounded && at.Before(until) {
+		until = at
+	}
+	return context.WithDeadline(part, until)
+}
+
 // give gives an undecided command up. False says that it is decided.
 func (c *command) give() bool {
 	return c.state.CompareAndSwap(undecided, givenUp) || c.state.Load() == givenUp
@@ -59,6 +80,14 @@ func (c *command) give() bool {
 // settle takes the last word from the caller. False says that it was given up.
 func (c *command) settle() bool {
 	return c.state.CompareAndSwap(undecided, settled) || c.state.Load() == settled
+}
+
+// late is the status of a command whose caller waits no longer.
+func (c *command) late(err error) *status.Status {
+	if st := c.unavailable.Load(); st != nil && errors.Is(err, context.DeadlineExceeded) {
+		return st
+	}
+	return status.FromContextError(err)
 }
 
 // reply answers a call. A polled command has nobody to answer; its outcome is

@@ -1,17 +1,11 @@
 package business
 
 import (
-	"bytes"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
-	"github.com/angzarr/angzarr-kafka/snapshots"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // decision is what was decided of a command, before it is committed.
@@ -27,139 +21,70 @@ type decision struct {
 	forward  bool               // it is to go to the partition where it belongs
 
 	records []log.Record // what its transaction writes for it
+	cut     bool         // the least that says so is written, as more is too large
 }
 
-// limits bound what is decided.
-type limits struct {
-	openBook int // bytes of an open book that goes to business logic
-	answer   int // bytes of what business logic answers
-	page     int // bytes of an event's record
-	waiting  int // commands that wait at the same time
+// decide does what needs no business logic, or asks it.
+func (w *Worker) decide(l *line, c *command) {
+	if err := l.book.Err(); err != nil {
+		w.log.Error("an aggregate takes no commands until its history is mended", "root", l.root, "error", err)
+	} else if first, last, offset, known := l.book.Applied(c.cause.CommandID); known {
+		w.collect(l, c, first, last, offset, func(pages []*angzarr.EventPage) {
+			w.decideOn(&decision{command: c, line: l, repeat: &angzarr.EventBook{Pages: pages}})
+		})
+		return
+	}
+	if st := precheck(w.domain.Name, c, l.book, w.limits); st != nil {
+		w.decideOn(&decision{command: c, line: l, refused: st.status, dead: st.dead})
+		return
+	}
+	if c.record != nil {
+		w.decideRecord(l, c)
+		return
+	}
+	w.ask(l, c)
 }
 
-// objection is why a command can't be applied.
-type objection struct {
-	status *status.Status
-	dead   bool // a polled command becomes a dead letter
+// decideRecord decides on pages to record, once it has those that are there.
+func (w *Worker) decideRecord(l *line, c *command) {
+	judge := func(there []*angzarr.EventPage) {
+		pages, repeat, st := recorded(w.domain.Name, c, l.book, there, time.Now(), w.limits)
+		w.decideOn(&decision{command: c, line: l, pages: pages, repeat: repeat, refused: st})
+	}
+	if from, to, any := overlap(c.record, l.book.Last()); any {
+		w.collect(l, c, from, to, 0, judge)
+		return
+	}
+	judge(nil)
 }
 
-// precheck decides what needs no business logic: it gives the reason why a
-// command can't be applied to that book, nil if it can.
-func precheck(domain string, c *command, book *snapshots.Book, l limits) *objection {
+// decideOn takes in what was decided of a line's first command.
+func (w *Worker) decideOn(d *decision) {
+	if d.part.ctx.Err() != nil {
+		w.abandon(d.line, d.command) // too late for the revocation
+		return
+	}
+	w.metrics.stage(w.domain.Name, stageDecide, time.Since(d.arrived))
 	switch {
-	case book.Err() != nil:
-		return &objection{status.Newf(codes.DataLoss, "%v; it takes no commands until that is mended", book.Err()), true}
-	case book.Erased():
-		return &objection{erased(domain, c.root), false}
+	case d.polled != nil:
+		w.decided = append(w.decided, d)
+	case d.repeat != nil:
+		// Its pages are committed, whoever is the owner now.
+		w.finish(d.command, w.bookOf(d), nil)
+		w.free(d.line)
+	case d.refused != nil, len(d.pages) == 0 && d.snapshot == nil:
+		w.unproved = append(w.unproved, d)
+		w.free(d.line)
+	case !d.settle():
+		w.finish(d.command, nil, d.late(d.ctx.Err()).Err()) // its caller gave it up
+		w.free(d.line)
+	default:
+		w.decided = append(w.decided, d)
 	}
-	if expected := c.expected(); expected != 0 && expected != book.Last()+1 {
-		return &objection{sequenceMismatch(domain, c.root, expected, book), false}
-	}
-	if c.record == nil && book.Size() > l.openBook {
-		return &objection{bookTooLarge(domain, c.root, book.Size(), l.openBook), true}
-	}
-	return nil
 }
 
-// number makes pages of what business logic answered. last is the number of the
-// aggregate's last page.
-func number(domain string, c *command, answered *angzarr.EventBook, last uint32, now time.Time, l limits) ([]log.Page, *angzarr.Snapshot, *status.Status) {
-	if st := checkAnswer(domain, c, answered, last); st != nil {
-		return nil, nil, status.Newf(codes.Internal, "business logic answered nonsense: %s", st.Message())
-	}
-	pages, st := makePages(domain, c, answered.Pages, last, now, l)
-	if st != nil {
-		return nil, nil, st
-	}
-	snapshot := answered.Snapshot
-	if snapshot != nil {
-		snapshot = &angzarr.Snapshot{Sequence: last + uint32(len(pages)), State: snapshot.State}
-	}
-	return pages, snapshot, nil
-}
-
-func checkAnswer(domain string, c *command, answered *angzarr.EventBook, last uint32) *status.Status {
-	if cover := answered.Cover; cover != nil {
-		if cover.Domain != domain || !bytes.Equal(cover.GetRoot().GetValue(), c.root[:]) {
-			return invalid("cover", fmt.Sprintf("is of another aggregate than the command's, %s/%s", domain, c.root))
-		}
-	}
-	if st := checkPages(answered.Pages); st != nil {
-		return st
-	}
-	if len(answered.Pages) > 0 {
-		if num, ok := answered.Pages[0].Sequence.(*angzarr.EventPage_Num); ok && num.Num != last+1 {
-			return invalid("pages[0].num", fmt.Sprintf("is %d, but the next page is %d", num.Num, last+1))
-		}
-	}
-	if answered.Snapshot != nil && !typed(answered.Snapshot.State) {
-		return invalid("snapshot.state", "is missing, or has no type URL")
-	}
-	return nil
-}
-
-// makePages numbers pages from last+1 on.
-func makePages(domain string, c *command, from []*angzarr.EventPage, last uint32, now time.Time, l limits) ([]log.Page, *status.Status) {
-	pages := make([]log.Page, len(from))
-	cause := c.cause
-	cause.CorrelationID = c.correlationID()
-	synchronous := c.synchronous()
-	for i, p := range from {
-		pages[i] = log.Page{
-			Root: c.root, Sequence: last + 1 + uint32(i), CreatedAt: now,
-			TypeURL: p.Event.TypeUrl, Value: p.Event.Value,
-			Synchronous: synchronous || p.Synchronous, Cause: cause,
-		}
-		if p.CreatedAt != nil {
-			pages[i].CreatedAt = p.CreatedAt.AsTime()
-		}
-		if n := len(p.Event.Value); n > l.page {
-			return nil, tooLarge("pages["+strconv.Itoa(i)+"].event", n, "the topic "+log.EventsTopic(domain)+" (max.message.bytes, less what headers take)", l.page)
-		}
-	}
-	return pages, nil
-}
-
-// recorded decides on pages that are to be recorded. Those that are there
-// already (there, see [overlap]) must be the same, byte for byte; they are given back as a repeat if
-// nothing is new.
-func recorded(domain string, c *command, book *snapshots.Book, there []*angzarr.EventPage, now time.Time, l limits) ([]log.Page, *angzarr.EventBook, *status.Status) {
-	first, numbered := firstNumber(c.record)
-	if !numbered {
-		pages, st := makePages(domain, c, c.record.Pages, book.Last(), now, l)
-		return pages, nil, st
-	}
-	if first > book.Last()+1 {
-		return nil, nil, sequenceMismatch(domain, c.root, first, book)
-	}
-	for i, stored := range there {
-		if given := c.record.Pages[i]; !proto.Equal(given.Event, stored.Event) {
-			return nil, nil, withBook(
-				map[string]string{"expected": strconv.FormatUint(uint64(first), 10), "actual": strconv.FormatUint(uint64(book.Last()+1), 10)},
-				fmt.Sprintf("pages[%d]: page %d of %s/%s is there already, with another event", i, first+uint32(i), domain, c.root),
-				domain, c.root, book)
-		}
-	}
-	if fresh := c.record.Pages[len(there):]; len(fresh) > 0 {
-		pages, st := makePages(domain, c, fresh, book.Last(), now, l)
-		return pages, nil, st
-	}
-	return nil, &angzarr.EventBook{Pages: there}, nil
-}
-
-// overlap says which pages of the aggregate a book to record speaks of again.
-func overlap(record *angzarr.EventBook, last uint32) (from, to uint32, any bool) {
-	first, numbered := firstNumber(record)
-	if !numbered || first > last {
-		return 0, 0, false
-	}
-	return first, min(last, first+uint32(len(record.Pages))-1), true
-}
-
-func firstNumber(record *angzarr.EventBook) (uint32, bool) {
-	num, ok := record.Pages[0].Sequence.(*angzarr.EventPage_Num)
-	if !ok {
-		return 0, false
-	}
-	return num.Num, true
+// ready takes in a decision that concerns no root.
+func (w *Worker) ready(d *decision) {
+	d.part.open++
+	w.decided = append(w.decided, d)
 }

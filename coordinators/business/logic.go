@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
@@ -21,30 +23,34 @@ import (
 // holds a root for so long and no longer.
 const logicTimeout = 30 * time.Second
 
-// contextual makes a ContextualCommand of an open book and a command, all of
+// notice is how long before its deadline a caller is told why.
+const notice = 50 * time.Millisecond
+
+// contextual makes a ContextualCommand of an open book and a command, most of
 // which are bytes already.
-func contextual(cover []byte, book *snapshots.Book, command []byte) []byte {
+func contextual(domain string, root log.Root, book *snapshots.Book, c *command) []byte {
 	const events, order = 1, 2 // the fields of ContextualCommand
+	cover := mustMarshal(&angzarr.EventBook{Cover: coverOf(domain, root)})
 	inner := len(cover) + book.Size()
-	b := make([]byte, 0, inner+len(command)+16)
+	b := make([]byte, 0, inner+len(c.encoded)+len(c.ids)+24)
 	b = protowire.AppendTag(b, events, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(inner))
 	b = append(b, cover...)
 	b = book.AppendTo(b)
 	b = protowire.AppendTag(b, order, protowire.BytesType)
-	return protowire.AppendBytes(b, command)
+	b = protowire.AppendVarint(b, uint64(len(c.encoded)+len(c.ids)))
+	return append(append(b, c.encoded...), c.ids...)
 }
 
 // logic calls the business logic of one domain.
 type logic struct {
-	conn  grpc.ClientConnInterface
-	limit int // bytes of an answer
+	conn    grpc.ClientConnInterface
+	limit   int           // bytes of an answer
+	timeout time.Duration // of a call
 }
 
 // ask calls BusinessLogic.Handle once. The status is nil if it answered.
 func (l *logic) ask(ctx context.Context, traceparent string, request []byte) (*angzarr.EventBook, *status.Status) {
-	ctx, cancel := context.WithTimeout(ctx, logicTimeout)
-	defer cancel()
 	if traceparent != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent)
 	}
@@ -52,22 +58,40 @@ func (l *logic) ask(ctx context.Context, traceparent string, request []byte) (*a
 	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, encoded(request), answered,
 		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(l.limit), grpc.MaxCallSendMsgSize(64<<20))
 	if err != nil {
-		return nil, l.explain(status.Convert(err))
+		return nil, l.explain(status.Convert(err), len(request))
 	}
 	return answered, nil
 }
 
-// explain tells an answer that is too large, which would be so again, from a
-// service that is overloaded. grpc-go has one code for both.
-func (l *logic) explain(st *status.Status) *status.Status {
-	if st.Code() == codes.ResourceExhausted && strings.HasPrefix(st.Message(), "grpc: received message") {
-		return withReason(codes.ResourceExhausted, reasonAnswerTooLarge, nil,
-			fmt.Sprintf("business logic's answer is larger than limits.answer allows (%d bytes)", l.limit))
+// explain tells what is too large, and would be so again, from a service that is
+// overloaded. gRPC has one code for both, and says only in its text which of
+// the two messages it was.
+func (l *logic) explain(st *status.Status, request int) *status.Status {
+	if st.Code() != codes.ResourceExhausted || !strings.Contains(st.Message(), "larger than max") {
+		return st
 	}
-	return st
+	if strings.Contains(st.Message(), fmt.Sprintf("(%d vs.", request)) {
+		return withReason(codes.ResourceExhausted, reasonTooLarge, nil,
+			"open book and command together are larger than business logic's server takes: "+st.Message())
+	}
+	return withReason(codes.ResourceExhausted, reasonTooLarge, nil,
+		fmt.Sprintf("business logic's answer is larger than limits.answer allows (%d bytes)", l.limit))
 }
 
-const reasonAnswerTooLarge = "ANSWER_TOO_LARGE"
+const reasonTooLarge = "TOO_LARGE"
+
+// ended says why nobody waits for the command any more, if it is so. A server
+// may be faster than our own clock to say that its caller's time is over.
+func (c *command) ended(st *status.Status) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	at, bounded := c.ctx.Deadline()
+	if bounded && st.Code() == codes.DeadlineExceeded && time.Until(at) < notice {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
 
 // fate says what to do with a command that business logic did not accept.
 type fate int
@@ -78,8 +102,7 @@ const (
 	broken             // it broke: a polled command becomes a dead letter
 )
 
-// fateOf reads the status table of the contract. doubtful says that the polled
-// command becomes a dead letter besides: a plain exception may be a bug.
+// fateOf reads the status table of the contract.
 func fateOf(st *status.Status) fate {
 	switch st.Code() {
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
@@ -89,7 +112,7 @@ func fateOf(st *status.Status) fate {
 		return retry
 	case codes.ResourceExhausted:
 		for _, d := range st.Details() {
-			if info, ok := d.(interface{ GetReason() string }); ok && info.GetReason() == reasonAnswerTooLarge {
+			if info, ok := d.(*errdetails.ErrorInfo); ok && info.Domain == errorDomain && info.Reason == reasonTooLarge {
 				return broken
 			}
 		}

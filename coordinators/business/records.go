@@ -139,9 +139,13 @@ func (w *Worker) sendReply(d *decision, book *angzarr.EventBook) {
 	if proto.Size(o) > maxReply {
 		o.Book = nil // the numbers of its pages are there
 	}
+	var headers []log.Header
+	if tag := d.polled.Header(log.HeaderReplyTag); tag != nil {
+		headers = []log.Header{{Key: log.HeaderReplyTag, Value: tag}}
+	}
 	w.replies.Send(&log.Record{
 		Topic: log.RepliesTopic, Partition: d.replyTo,
-		Key: []byte(d.cause.CommandID), Value: mustMarshal(o),
+		Key: []byte(d.cause.CommandID), Value: mustMarshal(o), Headers: headers,
 	}, func(err error) {
 		w.log.Warn("a reply was not written; the caller asks again", "error", err)
 	})

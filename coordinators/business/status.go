@@ -3,6 +3,7 @@ package business
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
@@ -28,6 +29,14 @@ const (
 // maxDetails bounds a status's details: Python's client fails on trailers of
 // more than 8 KiB, and details travel in base64.
 const maxDetails = 4 << 10
+
+// start gives at most n bytes of a text, all of them valid.
+func start(text string, n int) string {
+	if len(text) > n {
+		text = text[:n] + "…"
+	}
+	return strings.ToValidUTF8(text, "�")
+}
 
 func invalid(field, why string) *status.Status {
 	return status.Newf(codes.InvalidArgument, "%s: %s", field, why)
@@ -84,6 +93,11 @@ func bookTooLarge(domain string, root log.Root, size, limit int) *status.Status 
 
 func tooLarge(what string, size int, limit string, allowed int) *status.Status {
 	return status.Newf(codes.ResourceExhausted, "%s has %d bytes, more than %s allows (%d)", what, size, limit, allowed)
+}
+
+func tooLargeForTopic(size int) *status.Status {
+	return status.Newf(codes.ResourceExhausted,
+		"what the command leads to has %d bytes, and holds a record that is larger than its topic allows (max.message.bytes)", size)
 }
 
 func inDoubt(commandID string) *status.Status {

@@ -2,16 +2,16 @@ package business
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -39,6 +39,7 @@ type Worker struct {
 	domain  log.Domain
 	cluster log.Cluster
 	member  *partitioning.Member
+	prover  func(context.Context, []*partitioning.Claim) error // member.Prove
 	logic   logic
 	books   *snapshots.Books
 	replies *log.Writer
@@ -46,11 +47,14 @@ type Worker struct {
 	log     *slog.Logger
 	limits  limits
 	loop    *loop
+	askers  *askers
 	work    context.Context // ends when the worker has left its group
 
 	// All below is owned by the loop.
 	parts      map[int32]*part
+	stopping   bool        // nothing more is taken in
 	waiting    int         // commands that were admitted and are not finished
+	held       int         // parts with records that are not admitted for want of room
 	decided    []*decision // wait to be committed
 	committing []*decision // are being committed
 	failures   int         // commits in a row that came to nothing
@@ -59,7 +63,8 @@ type Worker struct {
 	waking     bool        // a step is on its way
 	unproved   []*decision // refusals that wait for the group's word
 	proving    bool
-	gather     gather
+	asking     asking
+	toAsk      []question // wait for asking to allow it
 }
 
 // headroom is what a record's key, headers and batch take beside its value.
@@ -69,10 +74,10 @@ const headroom = 4 << 10
 func NewWorker(c Config) *Worker {
 	w := &Worker{
 		domain: c.Domain, cluster: c.Cluster,
-		logic: logic{conn: c.Logic, limit: c.Answer},
+		logic: logic{conn: c.Logic, limit: c.Answer, timeout: logicTimeout},
 		books: c.Books, replies: c.Replies, metrics: c.Metrics,
 		log:  c.Logger.With("domain", c.Domain.Name),
-		loop: newLoop(), parts: make(map[int32]*part),
+		loop: newLoop(), askers: newAskers(), parts: make(map[int32]*part),
 		limits: limits{
 			openBook: c.OpenBook, answer: c.Answer, waiting: c.Waiting,
 			page: int(c.Domain.EventsMaxBytes) - headroom,
@@ -81,24 +86,43 @@ func NewWorker(c Config) *Worker {
 	m := c.Member
 	m.Cluster, m.Logger = c.Cluster, w.log
 	m.Group, m.Topic = log.Group(c.Domain.Name), log.CommandsTopic(c.Domain.Name)
+	if m.MaxBatchBytes == nil {
+		m.MaxBatchBytes = w.maxBatchBytes
+	}
 	w.member = partitioning.NewMember(m, w)
+	w.prover = w.member.Prove
 	return w
 }
 
+// maxBatchBytes lets what a topic takes be written to it. A dead letter holds
+// a command; should its topic take less, the broker says so.
+func (w *Worker) maxBatchBytes(topic string) int32 {
+	switch topic {
+	case log.EventsTopic(w.domain.Name):
+		return w.domain.EventsMaxBytes
+	case log.CommandsTopic(w.domain.Name), log.DeadLettersTopic(w.domain.Name):
+		return w.domain.CommandsMaxBytes
+	}
+	return 0
+}
+
 // Run joins the group and works until ctx ends; then it commits what is decided,
-// leaves the group and returns nil. It returns an error if it can't go on.
+// leaves the group and returns nil. It returns an error if it can't go on. All
+// that it started has ended by then, and every call has its answer.
 func (w *Worker) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	w.work = work
+	var group sync.WaitGroup
+	group.Go(w.loop.run)
 	if err := w.member.Join(); err != nil {
+		w.loop.end()
+		group.Wait()
 		return err
 	}
 	polling, stopPolling := context.WithCancel(ctx)
 	defer stopPolling()
-	var group errgroup.Group
-	group.Go(func() error { w.loop.run(); return nil })
-	group.Go(func() error { w.poll(polling); return nil })
+	group.Go(func() { w.poll(polling) })
 
 	var failed error
 	select {
@@ -106,20 +130,31 @@ func (w *Worker) Run(ctx context.Context) error {
 	case failed = <-w.member.Failed():
 	}
 	stopPolling()
-	// Leaving revokes what is claimed, which commits what is decided.
+	w.stop(stopWork)
+	group.Wait()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	w.member.Leave(leaving)
-	stopWork()
-	w.loop.end()
-	if err := group.Wait(); err != nil {
-		return err
-	}
 	return failed
 }
 
-// leaveTimeout bounds a graceful stop.
+// leaveTimeout bounds how long the group may take to let the member go.
 const leaveTimeout = 15 * time.Second
+
+// stop commits what is decided and gives everything up. A commit that is still
+// under way after that is cut short: the log tells what became of it.
+func (w *Worker) stop(stopWork func()) {
+	var claims []*partitioning.Claim
+	w.loop.call(func() {
+		w.stopping = true
+		for _, p := range w.parts {
+			claims = append(claims, p.claim)
+		}
+	})
+	w.Revoked(claims)
+	stopWork()
+	w.loop.end()
+}
 
 // poll hands polled records to the loop until ctx ends.
 func (w *Worker) poll(ctx context.Context) {
@@ -143,7 +178,7 @@ func (w *Worker) poll(ctx context.Context) {
 func (w *Worker) Handle(ctx context.Context, book *angzarr.CommandBook, traceparent string) (*angzarr.EventBook, error) {
 	value, err := proto.Marshal(book)
 	if err != nil {
-		return nil, fmt.Errorf("encode the command: %w", err)
+		return nil, status.Errorf(codes.InvalidArgument, "the command can't be encoded: %v", err)
 	}
 	return w.submit(ctx, &command{
 		root: log.Root(book.Cover.Root.Value), commands: book, encoded: value,
@@ -173,16 +208,25 @@ func (w *Worker) submit(ctx context.Context, c *command) (*angzarr.EventBook, er
 	case a := <-c.answer:
 		return a.book, a.err
 	case <-ctx.Done():
-		if c.give() {
-			return nil, status.FromContextError(ctx.Err()).Err()
-		}
-		return nil, inDoubt(c.cause.CommandID).Err()
 	}
+	gaveUp := c.give()
+	select {
+	case a := <-c.answer: // it was there already
+		return a.book, a.err
+	default:
+	}
+	if gaveUp {
+		return nil, c.late(ctx.Err()).Err()
+	}
+	return nil, inDoubt(c.cause.CommandID).Err()
 }
 
-// Owns says whether the worker claims the root's partition.
+// Owns says whether the worker takes commands for the partition.
 func (w *Worker) Owns(partition int32) bool {
 	owned := false
-	w.loop.call(func() { owned = w.parts[partition] != nil })
+	w.loop.call(func() {
+		p := w.parts[partition]
+		owned = p != nil && !p.closing
+	})
 	return owned
 }

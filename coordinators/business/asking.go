@@ -1,0 +1,88 @@
+package business
+
+import "time"
+
+const (
+	// maxFresh bounds the calls of business logic that are under way, but for
+	// slow ones: more only wait for each other, in memory.
+	maxFresh = 256
+	// slowAfter is when a call no longer counts: its logic waits for something
+	// else than this machine, and many such calls may be under way.
+	slowAfter = 20 * time.Millisecond
+	// gatherMost bounds how long a commit waits for commands that are being
+	// decided.
+	gatherMost = 2 * time.Millisecond
+	// gatherTimes is how many times the usual call it waits.
+	gatherTimes = 3
+)
+
+// asking follows the calls of business logic that are under way: how many may be
+// made, and how long a commit should wait for them. A transaction costs the same
+// with one command as with many, so committing half of what is about to be
+// decided doubles what the other half waits.
+type asking struct {
+	calls  []*asked // in the order in which they were made
+	fresh  int      // those that are neither answered nor slow
+	usual  time.Duration
+	gather time.Time // until when the next commit waits; zero if it doesn't yet
+}
+
+// asked is a call of business logic.
+type asked struct {
+	at         time.Time
+	done, slow bool
+}
+
+// may says whether another call may be made now.
+func (a *asking) may(now time.Time) bool {
+	for len(a.calls) > 0 {
+		first := a.calls[0]
+		if !first.done && now.Sub(first.at) < slowAfter {
+			break
+		}
+		if !first.done {
+			first.slow = true
+			a.fresh--
+		}
+		a.calls = a.calls[1:]
+	}
+	return a.fresh < maxFresh
+}
+
+// ask counts a call.
+func (a *asking) ask(now time.Time) *asked {
+	call := &asked{at: now}
+	a.calls = append(a.calls, call)
+	a.fresh++
+	return call
+}
+
+// answered counts its answer.
+func (a *asking) answered(call *asked, now time.Time) {
+	call.done = true
+	if !call.slow {
+		a.fresh--
+	}
+	took := now.Sub(call.at)
+	if a.usual == 0 {
+		a.usual = took
+	}
+	a.usual += (took - a.usual) / 16
+}
+
+// wait is how long a commit should wait now for commands that are about to be
+// decided, 0 not to. Logic that is slow is not waited for.
+func (a *asking) wait(now time.Time) time.Duration {
+	a.may(now)
+	patience := gatherTimes * a.usual
+	if a.fresh == 0 || patience > gatherMost {
+		return 0
+	}
+	if a.gather.IsZero() {
+		a.gather = now.Add(patience)
+	}
+	return max(0, a.gather.Sub(now))
+}
+
+// committing begins anew.
+func (a *asking) committing() { a.gather = time.Time{} }

@@ -1,0 +1,58 @@
+package business
+
+import (
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+)
+
+// load has the books loaded that lines of a part wait for, all that are missing
+// in one pass.
+func (w *Worker) load(l *line) {
+	p := l.part
+	p.cold = append(p.cold, l)
+	if p.inLoad {
+		return
+	}
+	p.inLoad = true
+	w.loop.do(func() { w.loadCold(p) }) // after what else arrived with it
+}
+
+func (w *Worker) loadCold(p *part) {
+	cold := p.cold
+	p.cold = nil
+	if len(cold) == 0 || p.closing {
+		p.inLoad = false
+		return
+	}
+	w.loop.aside(func() func() {
+		w.loadBooks(p, cold)
+		return func() {
+			for _, l := range cold {
+				w.advance(l)
+			}
+			w.loadCold(p)
+			w.step()
+		}
+	})
+}
+
+// loadBooks loads the books of lines, which ask again for those that failed.
+func (w *Worker) loadBooks(p *part, cold []*line) {
+	begun := time.Now()
+	roots := make([]log.Root, len(cold))
+	for i, l := range cold {
+		roots[i] = l.root
+	}
+	ends, err := w.member.HighWatermarks(p.ctx, log.EventsTopic(w.domain.Name))
+	if err == nil {
+		err = w.books.Load(p.ctx, w.read, p.claim.Partition, ends[p.claim.Partition], roots)
+	}
+	switch {
+	case err == nil:
+		w.metrics.loaded(w.domain.Name, len(roots), time.Since(begun))
+	case p.ctx.Err() == nil:
+		w.log.Warn("books could not be read back; trying again", "partition", p.claim.Partition, "books", len(roots), "error", err)
+		wait(p.ctx, retryAfter(3))
+	}
+}

@@ -1,0 +1,152 @@
+package business
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// read makes a command of a polled record. A status says why that can't be
+// done: the record is a dead letter then. What it could read of the command is
+// given back all the same.
+func read(domain string, r *log.Record) (*command, *status.Status) {
+	c := &command{ctx: context.Background(), polled: r, replyTo: -1}
+	c.cause.Source = sourceOf(r)
+	c.cause.CommandID = c.cause.Source
+	for i := range r.Headers {
+		c.readHeader(r.Headers[i].Key, string(r.Headers[i].Value))
+	}
+	var st *status.Status
+	if string(r.Header(log.HeaderKind)) == log.KindEventBook {
+		st = c.readEvents(r.Value)
+	} else {
+		st = c.readCommands(r.Value)
+	}
+	if c.cause.CorrelationID == "" {
+		c.cause.CorrelationID = c.cause.CommandID
+	}
+	if st != nil {
+		return c, st
+	}
+	if in := c.cover().Domain; in != domain {
+		return c, invalid("cover.domain", "is "+strconv.Quote(start(in, 100))+", but this topic is "+strconv.Quote(domain)+"'s")
+	}
+	c.root, c.rooted = log.Root(c.cover().Root.Value), true
+	return c, nil
+}
+
+// readHeader takes what a header says, where it can be used. Anyone may have
+// written it, and what is taken goes into strings of messages and of gRPC.
+func (c *command) readHeader(key, value string) {
+	switch key {
+	case log.HeaderCommandID:
+		if usableID(value) {
+			c.cause.CommandID = value
+		}
+	case log.HeaderCorrelationID:
+		if usableID(value) {
+			c.cause.CorrelationID = value
+		}
+	case log.HeaderTraceparent:
+		if traceparent.MatchString(value) {
+			c.cause.Traceparent = value
+		}
+	case log.HeaderReplyTo:
+		if n, err := strconv.ParseInt(value, 10, 32); err == nil && n >= 0 {
+			c.replyTo = int32(n)
+		}
+	case log.HeaderDeadline:
+		if at, err := time.Parse(time.RFC3339Nano, value); err == nil {
+			c.ctx = deadline{c.ctx, at}
+		}
+	}
+}
+
+// traceparent is W3C Trace Context's, of version 00 or a later one.
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]{0,256})?$`)
+
+func usableID(id string) bool {
+	return id != "" && len(id) <= maxID && utf8.ValidString(id)
+}
+
+func (c *command) readCommands(value []byte) *status.Status {
+	book := &angzarr.CommandBook{}
+	if err := proto.Unmarshal(value, book); err != nil {
+		return status.Newf(codes.InvalidArgument, "the record's value is no CommandBook: %v", err)
+	}
+	c.identify(book.CommandId, book.CorrelationId)
+	c.commands = book
+	if st := CheckCommands(book); st != nil {
+		return st
+	}
+	c.cause.Hops = book.GetSagaOrigin().GetHops()
+	c.encode(value)
+	return nil
+}
+
+func (c *command) readEvents(value []byte) *status.Status {
+	book := &angzarr.EventBook{}
+	if err := proto.Unmarshal(value, book); err != nil {
+		return status.Newf(codes.InvalidArgument, "the record's value is no EventBook: %v", err)
+	}
+	c.identify(book.CommandId, book.CorrelationId)
+	c.record = book
+	return CheckEvents(book)
+}
+
+// identify takes the ids of the book where it has some.
+func (c *command) identify(commandID, correlationID string) {
+	if usableID(commandID) {
+		c.cause.CommandID = commandID
+	}
+	if usableID(correlationID) {
+		c.cause.CorrelationID = correlationID
+	}
+}
+
+// encode keeps the book as business logic gets it. Ids that it lacks are appended:
+// protobuf lets fields follow a message that is encoded already.
+func (c *command) encode(book []byte) {
+	c.encoded = book
+	if c.commands.CommandId == "" || c.commands.CorrelationId == "" {
+		c.ids = mustMarshal(&angzarr.CommandBook{CommandId: c.cause.CommandID, CorrelationId: c.correlationID()})
+	}
+}
+
+func (c *command) correlationID() string {
+	if c.cause.CorrelationID == "" {
+		return c.cause.CommandID
+	}
+	return c.cause.CorrelationID
+}
+
+func (c *command) cover() *angzarr.Cover {
+	if c.record != nil {
+		return c.record.Cover
+	}
+	return c.commands.GetCover()
+}
+
+// deadline is a context that ends at a time, without a timer or a goroutine:
+// the loop asks it before it decides.
+type deadline struct {
+	context.Context
+	at time.Time
+}
+
+func (d deadline) Deadline() (time.Time, bool) { return d.at, true }
+
+func (d deadline) Err() error {
+	if time.Now().Before(d.at) {
+		return nil
+	}
+	return context.DeadlineExceeded
+}

@@ -1,0 +1,87 @@
+package business
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// collect gets pages that are committed, from the open book, or from the log
+// where it no longer has them. There they stand at the offset or behind it.
+func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, then func([]*angzarr.EventPage)) {
+	if pages, ok := l.book.Pages(first, last); ok {
+		then(pages)
+		return
+	}
+	p := l.part
+	w.loop.aside(func() func() {
+		pages, err := w.pages(p.ctx, p.claim.Partition, l.root, first, last, offset)
+		return func() {
+			switch {
+			case p.ctx.Err() != nil:
+				w.abandon(l, c)
+			case err == nil:
+				then(pages)
+			default:
+				w.uncollected(l, c, err)
+			}
+			w.step()
+		}
+	})
+}
+
+// uncollected decides what becomes of a command for which pages could not be
+// read back: a caller may try again, a polled one is tried again here.
+func (w *Worker) uncollected(l *line, c *command, err error) {
+	w.log.Warn("could not read pages back", "root", l.root, "error", err)
+	switch c.reads++; {
+	case errors.Is(err, errMissing):
+		w.decideOn(&decision{command: c, line: l, refused: status.New(codes.DataLoss, err.Error()), dead: true})
+	case c.polled != nil:
+		w.pause(l, c, retryAfter(c.reads), func() { w.decide(l, c) })
+	default:
+		w.finish(c, nil, status.Error(codes.Unavailable, err.Error()))
+		w.free(l)
+	}
+}
+
+// errMissing says that the log does not hold pages that were committed.
+var errMissing = errors.New("pages are missing in the log")
+
+// pages reads committed pages of a root from the log.
+func (w *Worker) pages(ctx context.Context, partition int32, root log.Root, first, last uint32, offset int64) ([]*angzarr.EventPage, error) {
+	failed := func(err error) error {
+		return fmt.Errorf("read pages %d to %d of %s back: %w", first, last, root, err)
+	}
+	ends, err := w.member.HighWatermarks(ctx, log.EventsTopic(w.domain.Name))
+	if err != nil {
+		return nil, failed(err)
+	}
+	var pages []*angzarr.EventPage
+	err = w.read(ctx, map[int32]log.Span{partition: {From: offset, To: ends[partition]}}, func(r *log.Record) error {
+		if of, sequence, kind := log.ParseKey(r.Key); kind != log.KeyPage || of != root || sequence < first || sequence > last || r.Value == nil {
+			return nil
+		}
+		p, err := log.DecodePage(r)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMissing, err)
+		}
+		pages = append(pages, p.Proto())
+		if p.Sequence == last {
+			return log.ErrStop
+		}
+		return nil
+	})
+	if err == nil && len(pages) != int(last-first)+1 {
+		err = fmt.Errorf("%w: %d of %d are there", errMissing, len(pages), last-first+1)
+	}
+	if err != nil {
+		return nil, failed(err)
+	}
+	return pages, nil
+}
