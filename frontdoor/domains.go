@@ -113,9 +113,9 @@ func (l *listing) wait(ctx context.Context) error {
 	}
 }
 
-// find gives a domain's number of partitions, or a status that names the field
+// Find gives a domain's number of partitions, or a status that names the field
 // and the domains there are.
-func (d *Domains) find(ctx context.Context, field, domain string) (int32, *status.Status) {
+func (d *Domains) Find(ctx context.Context, field, domain string) (int32, *status.Status) {
 	n, known, err := d.Partitions(ctx, domain)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -123,7 +123,7 @@ func (d *Domains) find(ctx context.Context, field, domain string) (int32, *statu
 	case err != nil:
 		return 0, status.Newf(codes.Unavailable, "the cluster's domains can't be listed: %v", err)
 	case n == 0:
-		return 0, NoDomain(field, domain, known)
+		return 0, noDomain(field, domain, known)
 	}
 	return n, nil
 }
@@ -131,8 +131,8 @@ func (d *Domains) find(ctx context.Context, field, domain string) (int32, *statu
 // mostNamed bounds how much a status says: it travels in a header.
 const mostNamed = 30
 
-// NoDomain says that there is no such domain, and which there are.
-func NoDomain(field, domain string, known []string) *status.Status {
+// noDomain says that there is no such domain, and which there are.
+func noDomain(field, domain string, known []string) *status.Status {
 	if len(domain) > 100 {
 		domain = strings.ToValidUTF8(domain[:100], "") + "…"
 	}

@@ -80,7 +80,7 @@ func (d *Door) answer(ctx context.Context, p *parcel) (*angzarr.SynchronousProce
 	}
 	ctx, cancel := answerInTime(ctx)
 	defer cancel()
-	partitions, st := d.c.Domains.find(ctx, "cover.domain", p.cover.Domain)
+	partitions, st := d.c.Domains.Find(ctx, "cover.domain", p.cover.Domain)
 	if st != nil {
 		return nil, st.Err()
 	}

@@ -60,7 +60,7 @@ func (d *Door) pass(ctx context.Context, p *parcel) (*angzarr.EventBook, error) 
 // noTopic looks for a domain again that was there before.
 func (d *Door) noTopic(ctx context.Context, domain string, err error) error {
 	d.c.Domains.Forget(domain)
-	if _, st := d.c.Domains.find(ctx, "cover.domain", domain); st != nil {
+	if _, st := d.c.Domains.Find(ctx, "cover.domain", domain); st != nil {
 		return st.Err()
 	}
 	return again{error: err}

@@ -2,11 +2,13 @@ package partitioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -105,11 +107,14 @@ func (o *Owners) assignments(ctx context.Context, group, topic string) (map[int3
 	if err == nil {
 		err = described.Error()
 	}
+	of := make(map[int32]Identity)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return of, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("who owns what in group %s: %w", group, err)
 	}
 	d := described[group]
-	of := make(map[int32]Identity)
 	switch d.State {
 	case "Stable":
 	case "Empty", "Dead":

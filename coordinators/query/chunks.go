@@ -1,0 +1,41 @@
+package query
+
+import (
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/protobuf/proto"
+)
+
+// chunk is how many bytes of pages go into one answer: far below the 4 MiB that
+// callers take by default. A page that is larger goes alone.
+const chunk = 256 << 10
+
+// chunks sends the pages of one aggregate, many at a time.
+type chunks struct {
+	send  func(*angzarr.EventBook) error
+	cover *angzarr.Cover
+
+	pages []*angzarr.EventPage
+	size  int
+}
+
+func (c *chunks) add(page *angzarr.EventPage) error {
+	n := proto.Size(page)
+	if c.size > 0 && c.size+n > chunk {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	c.pages = append(c.pages, page)
+	c.size += n
+	return nil
+}
+
+// flush sends what there is.
+func (c *chunks) flush() error {
+	if len(c.pages) == 0 {
+		return nil
+	}
+	book := &angzarr.EventBook{Cover: c.cover, Pages: c.pages}
+	c.pages, c.size = nil, 0
+	return c.send(book)
+}
