@@ -77,8 +77,10 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	if err := p.listen(c); err != nil {
 		return err
 	}
-	if err := p.cluster.Ping(ctx); err != nil {
-		return err
+	quiet := p.cluster
+	quiet.Logger = nil // the error says it all
+	if err := quiet.Ping(ctx); err != nil {
+		return fmt.Errorf("log.brokers: %w; want host:port of a broker that runs", err)
 	}
 	facts, err := p.reach(ctx)
 	if err != nil {
