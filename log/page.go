@@ -46,38 +46,36 @@ var (
 
 // Encode makes the event's record: a CloudEvent in binary mode.
 func (p *Page) Encode(domain string, partition int32) Record {
-	subject := p.Root.String()
 	prefix, name := splitTypeURL(p.TypeURL)
-	headers := make([]Header, 0, 14)
-	add := func(key, value string) {
-		headers = append(headers, Header{key, []byte(value)})
-	}
-	headers = append(headers,
-		Header{headerContentType, protobufContent},
-		Header{headerSpecVersion, specVersion})
-	add(headerID, subject+"/"+strconv.FormatUint(uint64(p.Sequence), 10))
-	add(headerType, name)
-	add(headerCESource, "angzarr/"+domain)
-	add(headerSubject, subject)
-	add(headerTime, p.CreatedAt.UTC().Format(time.RFC3339Nano))
-	add(HeaderCommandID, p.Cause.CommandID)
+	h := headers{list: make([]Header, 0, 12), text: make([]byte, 0, 256+len(name)+2*len(p.Cause.CommandID))}
+	h.list = append(h.list,
+		Header{Key: headerContentType, Value: protobufContent},
+		Header{Key: headerSpecVersion, Value: specVersion})
+	h.add(headerID, func(b []byte) []byte {
+		return strconv.AppendUint(append(p.Root.AppendText(b), '/'), uint64(p.Sequence), 10)
+	})
+	h.addString(headerType, name)
+	h.add(headerCESource, func(b []byte) []byte { return append(append(b, "angzarr/"...), domain...) })
+	h.add(headerSubject, p.Root.AppendText)
+	h.add(headerTime, func(b []byte) []byte { return p.CreatedAt.UTC().AppendFormat(b, time.RFC3339Nano) })
+	h.addString(HeaderCommandID, p.Cause.CommandID)
 	if p.Cause.CorrelationID != p.Cause.CommandID {
-		add(HeaderCorrelationID, p.Cause.CorrelationID)
+		h.addString(HeaderCorrelationID, p.Cause.CorrelationID)
 	}
 	if p.Cause.Source != "" {
-		add(HeaderSource, p.Cause.Source)
+		h.addString(HeaderSource, p.Cause.Source)
 	}
 	if p.Cause.Traceparent != "" {
-		add(HeaderTraceparent, p.Cause.Traceparent)
+		h.addString(HeaderTraceparent, p.Cause.Traceparent)
 	}
 	if p.Cause.Hops > 0 {
-		add(HeaderHops, strconv.FormatUint(uint64(p.Cause.Hops), 10))
+		h.add(HeaderHops, func(b []byte) []byte { return strconv.AppendUint(b, uint64(p.Cause.Hops), 10) })
 	}
 	if prefix != usualPrefix {
-		add(HeaderTypeURL, prefix)
+		h.addString(HeaderTypeURL, prefix)
 	}
 	if p.Synchronous {
-		headers = append(headers, Header{HeaderSynchronous, headerTrue})
+		h.list = append(h.list, Header{Key: HeaderSynchronous, Value: headerTrue})
 	}
 	value := p.Value
 	if value == nil {
@@ -85,8 +83,24 @@ func (p *Page) Encode(domain string, partition int32) Record {
 	}
 	return Record{
 		Topic: EventsTopic(domain), Partition: partition,
-		Key: PageKey(p.Root, p.Sequence), Value: value, Headers: headers,
+		Key: PageKey(p.Root, p.Sequence), Value: value, Headers: h.list,
 	}
+}
+
+// headers are a record's, with all values in one piece of memory.
+type headers struct {
+	list []Header
+	text []byte
+}
+
+func (h *headers) add(key string, appendTo func([]byte) []byte) {
+	start := len(h.text)
+	h.text = appendTo(h.text)
+	h.list = append(h.list, Header{Key: key, Value: h.text[start:len(h.text):len(h.text)]})
+}
+
+func (h *headers) addString(key, value string) {
+	h.add(key, func(b []byte) []byte { return append(b, value...) })
 }
 
 // DecodePage reads an event's record. The key must be a page's.

@@ -18,11 +18,9 @@ type Record struct {
 	Time      time.Time
 }
 
-// Header is a record's header.
-type Header struct {
-	Key   string
-	Value []byte
-}
+// Header is a record's header: a key and a value. It is the client's own type,
+// so that headers are handed over as they are.
+type Header = kgo.RecordHeader
 
 // Header gives the value of the first header with that key, nil if there is none.
 func (r *Record) Header(key string) []byte {
@@ -45,31 +43,17 @@ func (r *Record) Size() int {
 
 // FromClient takes over a record that the client has read.
 func FromClient(k *kgo.Record) Record {
-	r := Record{
+	return Record{
 		Topic: k.Topic, Partition: k.Partition, Offset: k.Offset,
-		Key: k.Key, Value: k.Value, Time: k.Timestamp,
+		Key: k.Key, Value: k.Value, Headers: k.Headers, Time: k.Timestamp,
 	}
-	if len(k.Headers) > 0 {
-		r.Headers = make([]Header, len(k.Headers))
-		for i, h := range k.Headers {
-			r.Headers[i] = Header(h)
-		}
-	}
-	return r
 }
 
 // ToClient hands a record to the client. The client partitions by hand (see
-// [Cluster.Options]), so the partition stands.
+// [Cluster.NewWriter]), so the partition stands.
 func (r *Record) ToClient() *kgo.Record {
-	k := &kgo.Record{
+	return &kgo.Record{
 		Topic: r.Topic, Partition: r.Partition,
-		Key: r.Key, Value: r.Value, Timestamp: r.Time,
+		Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Time,
 	}
-	if len(r.Headers) > 0 {
-		k.Headers = make([]kgo.RecordHeader, len(r.Headers))
-		for i, h := range r.Headers {
-			k.Headers[i] = kgo.RecordHeader(h)
-		}
-	}
-	return k
 }

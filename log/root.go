@@ -1,9 +1,8 @@
 package log
 
-import (
-	"encoding/hex"
-	"fmt"
-)
+import "fmt"
+
+const hexDigits = "0123456789abcdef"
 
 // Root is an aggregate's identity: a UUID's 16 bytes in network order.
 type Root [16]byte
@@ -25,11 +24,12 @@ func (r Root) String() string {
 
 // AppendText appends the text form to b.
 func (r Root) AppendText(b []byte) []byte {
-	for i, part := range [][]byte{r[0:4], r[4:6], r[6:8], r[8:10], r[10:16]} {
-		if i > 0 {
+	for i, octet := range r {
+		switch i {
+		case 4, 6, 8, 10:
 			b = append(b, '-')
 		}
-		b = hex.AppendEncode(b, part)
+		b = append(b, hexDigits[octet>>4], hexDigits[octet&0xf])
 	}
 	return b
 }

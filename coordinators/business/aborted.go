@@ -12,7 +12,7 @@ import (
 // of the worker's own context, which it outlives by no part.
 func (w *Worker) notCommitted(batch []*decision, err error) {
 	w.failures++
-	w.metrics.aborted(w.domain.Name, reasonOf(err))
+	w.metrics.aborted(reasonOf(err))
 	unknown := errors.Is(err, partitioning.ErrOutcomeUnknown)
 	again := make([]*decision, 0, len(batch))
 	for _, d := range batch {

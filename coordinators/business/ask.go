@@ -58,17 +58,17 @@ func (w *Worker) endCalls(p *part) {
 
 // call calls business logic.
 func (w *Worker) call(l *line, c *command, now time.Time) {
-	request := contextual(w.domain.Name, l.root, l.book, c)
+	request := contextual(w.cover, l.book, c)
 	last := l.book.Last()
 	c.attempts++
 	asked := w.asking.ask(now)
-	ctx, hangUp := c.deciding(l.part.ctx, w.logic.timeout)
+	ctx, hangUp := c.deciding(w.logic.timeout)
 	l.hangUp = hangUp
 	w.loop.asideOn(w.askers.do, func() func() {
 		begun := time.Now()
 		answered, st := w.logic.ask(ctx, c.cause.Traceparent, request)
 		hangUp()
-		w.metrics.stage(w.domain.Name, stageLogic, time.Since(begun))
+		w.metrics.stage(stageLogic, time.Since(begun))
 		d := &decision{command: c, line: l}
 		if st == nil {
 			w.take(d, answered, last)
@@ -132,7 +132,7 @@ func (w *Worker) again(l *line, c *command, st *status.Status) bool {
 	if c.attempts == 1 || c.attempts%30 == 0 {
 		w.log.Warn("business logic can't be reached, or is overloaded; trying again", "root", l.root, "attempts", c.attempts, "error", st.Message())
 	}
-	w.metrics.retried(w.domain.Name)
+	w.metrics.retried()
 	w.pause(l, c, pause, func() { w.ask(l, c) })
 	return true
 }

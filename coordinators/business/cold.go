@@ -50,7 +50,7 @@ func (w *Worker) loadBooks(p *part, cold []*line) {
 	}
 	switch {
 	case err == nil:
-		w.metrics.loaded(w.domain.Name, len(roots), time.Since(begun))
+		w.metrics.loaded(len(roots), time.Since(begun))
 	case p.ctx.Err() == nil:
 		w.log.Warn("books could not be read back; trying again", "partition", p.claim.Partition, "books", len(roots), "error", err)
 		wait(p.ctx, retryAfter(3))

@@ -58,9 +58,10 @@ const (
 	givenUp         // it will never be applied
 )
 
-// deciding is the context of a call of business logic: the caller's, or that of
-// the partition for a polled command, up to its deadline.
-func (c *command) deciding(part context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+// deciding is the context of a call of business logic: the caller's, or up to a
+// polled command's deadline. It is hung up with the partition; a parent to do so
+// would be one that all calls register with.
+func (c *command) deciding(timeout time.Duration) (context.Context, context.CancelFunc) {
 	if c.polled == nil {
 		return context.WithTimeout(c.ctx, timeout)
 	}
@@ -69,7 +70,7 @@ func (c *command) deciding(part context.Context, timeout time.Duration) (context
 	if at, bounded := c.ctx.Deadline(); bounded && at.Before(until) {
 		until = at
 	}
-	return context.WithDeadline(part, until)
+	return context.WithDeadline(context.Background(), until)
 }
 
 // give gives an undecided command up. False says that it is decided.

@@ -72,7 +72,7 @@ func (w *Worker) commit() {
 	w.committing = append(w.committing, w.decided[:n]...)
 	w.decided = append(w.decided[:0], w.decided[n:]...)
 	w.asking.committing()
-	w.metrics.batch(w.domain.Name, n)
+	w.metrics.batch(n)
 	w.loop.aside(func() func() {
 		begun := time.Now()
 		err := w.member.Commit(w.work, tx)
@@ -91,7 +91,7 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 	}
 	w.failures = 0
 	w.oneByOne = max(0, w.oneByOne-1)
-	w.metrics.stage(w.domain.Name, stageCommit, took)
+	w.metrics.stage(stageCommit, took)
 	for _, d := range batch {
 		mine := records[:len(d.records)]
 		records = records[len(d.records):]
@@ -131,14 +131,16 @@ func (w *Worker) apply(d *decision, written []log.Record) {
 
 // after answers a committed decision and lets its line go on.
 func (w *Worker) after(d *decision) {
-	book := w.bookOf(d)
 	if d.polled != nil && d.replyTo >= 0 && !d.forward {
-		w.sendReply(d, book)
+		w.sendReply(d)
 	}
-	if d.refused != nil {
+	switch {
+	case d.refused != nil:
 		w.finish(d.command, nil, d.refused.Err())
-	} else {
-		w.finish(d.command, book, nil)
+	case d.polled != nil:
+		w.finish(d.command, nil, nil)
+	default:
+		w.finish(d.command, w.bookOf(d), nil)
 	}
 	w.leave(d)
 }

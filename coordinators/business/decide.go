@@ -64,7 +64,7 @@ func (w *Worker) decideOn(d *decision) {
 		w.abandon(d.line, d.command) // too late for the revocation
 		return
 	}
-	w.metrics.stage(w.domain.Name, stageDecide, time.Since(d.arrived))
+	w.metrics.stage(stageDecide, time.Since(d.arrived))
 	switch {
 	case d.polled != nil:
 		w.decided = append(w.decided, d)

@@ -91,7 +91,7 @@ func (w *Worker) countHeld() {
 	}
 	if held != w.held {
 		w.held = held
-		w.metrics.paused(w.domain.Name, held)
+		w.metrics.paused(held)
 	}
 }
 

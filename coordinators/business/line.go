@@ -122,7 +122,7 @@ func wait(ctx context.Context, d time.Duration) {
 // finish ends a command. Each is finished once.
 func (w *Worker) finish(c *command, book *angzarr.EventBook, err error) {
 	w.waiting--
-	w.metrics.finished(w.domain.Name, c, err)
+	w.metrics.finished(time.Since(c.arrived), err)
 	c.reply(book, err)
 }
 

@@ -27,19 +27,25 @@ const logicTimeout = 30 * time.Second
 const notice = 50 * time.Millisecond
 
 // contextual makes a ContextualCommand of an open book and a command, most of
-// which are bytes already.
-func contextual(domain string, root log.Root, book *snapshots.Book, c *command) []byte {
+// which are bytes already. cover is what [coverBefore] gives.
+func contextual(cover []byte, book *snapshots.Book, c *command) []byte {
 	const events, order = 1, 2 // the fields of ContextualCommand
-	cover := mustMarshal(&angzarr.EventBook{Cover: coverOf(domain, root)})
-	inner := len(cover) + book.Size()
+	inner := len(cover) + len(c.root) + book.Size()
 	b := make([]byte, 0, inner+len(c.encoded)+len(c.ids)+24)
 	b = protowire.AppendTag(b, events, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(inner))
-	b = append(b, cover...)
+	b = append(append(b, cover...), c.root[:]...)
 	b = book.AppendTo(b)
 	b = protowire.AppendTag(b, order, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(len(c.encoded)+len(c.ids)))
 	return append(append(b, c.encoded...), c.ids...)
+}
+
+// coverBefore is an EventBook with nothing but a cover, without the root's 16
+// bytes, which are its last.
+func coverBefore(domain string) []byte {
+	b := mustMarshal(&angzarr.EventBook{Cover: coverOf(domain, log.Root{})})
+	return b[:len(b)-len(log.Root{})]
 }
 
 // logic calls the business logic of one domain.

@@ -66,58 +66,67 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 	return x, nil
 }
 
-func domainIs(domain string) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", domain)))
+// counts are what the workers of one domain count, with their attributes made
+// once: they are recorded several times a command.
+type counts struct {
+	*Metrics
+	domain   string
+	plain    metric.MeasurementOption
+	ok       metric.MeasurementOption
+	ofStages map[string]metric.MeasurementOption
 }
 
-func domainAnd(domain, key, value string) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", domain), attribute.String(key, value)))
+func (m *Metrics) of(domain string) counts {
+	c := counts{Metrics: m, domain: domain, ofStages: make(map[string]metric.MeasurementOption)}
+	c.plain = metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", domain)))
+	c.ok = c.with("outcome", codes.OK.String())
+	for _, stage := range []string{stageDecide, stageLogic, stageCommit, stageTotal} {
+		c.ofStages[stage] = c.with("stage", stage)
+	}
+	return c
 }
 
-func (m *Metrics) finished(domain string, c *command, err error) {
-	outcome := codes.OK.String()
+func (c counts) with(key, value string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", c.domain), attribute.String(key, value)))
+}
+
+func (c counts) finished(took time.Duration, err error) {
+	outcome := c.ok
 	switch {
 	case errors.Is(err, ErrNotOwner):
-		outcome = "not owner"
+		outcome = c.with("outcome", "not owner")
 	case err != nil:
-		outcome = status.Code(err).String()
+		outcome = c.with("outcome", status.Code(err).String())
 	}
-	ctx := context.Background()
-	m.commands.Add(ctx, 1, domainAnd(domain, "outcome", outcome))
-	m.latency.Record(ctx, time.Since(c.arrived).Seconds(), domainAnd(domain, "stage", stageTotal))
+	c.commands.Add(context.Background(), 1, outcome)
+	c.stage(stageTotal, took)
 }
 
-func (m *Metrics) stage(domain, stage string, took time.Duration) {
-	m.latency.Record(context.Background(), took.Seconds(), domainAnd(domain, "stage", stage))
+func (c counts) stage(stage string, took time.Duration) {
+	c.latency.Record(context.Background(), took.Seconds(), c.ofStages[stage])
 }
 
-func (m *Metrics) batch(domain string, commands int) {
-	m.batches.Record(context.Background(), float64(commands), domainIs(domain))
+func (c counts) batch(commands int) {
+	c.batches.Record(context.Background(), float64(commands), c.plain)
 }
 
-func (m *Metrics) aborted(domain, reason string) {
-	m.aborts.Add(context.Background(), 1, domainAnd(domain, "reason", reason))
+func (c counts) aborted(reason string) {
+	c.aborts.Add(context.Background(), 1, c.with("reason", reason))
 }
 
-func (m *Metrics) retried(domain string) {
-	m.retries.Add(context.Background(), 1, domainIs(domain))
+func (c counts) retried() { c.retries.Add(context.Background(), 1, c.plain) }
+
+func (c counts) owned(n int) { c.partitions.Record(context.Background(), int64(n), c.plain) }
+
+func (c counts) paused(n int) { c.pauses.Record(context.Background(), int64(n), c.plain) }
+
+func (c counts) tookOver(took time.Duration) {
+	c.takeover.Record(context.Background(), took.Seconds(), c.plain)
 }
 
-func (m *Metrics) owned(domain string, n int) {
-	m.partitions.Record(context.Background(), int64(n), domainIs(domain))
-}
-
-func (m *Metrics) paused(domain string, n int) {
-	m.pauses.Record(context.Background(), int64(n), domainIs(domain))
-}
-
-func (m *Metrics) tookOver(domain string, took time.Duration) {
-	m.takeover.Record(context.Background(), took.Seconds(), domainIs(domain))
-}
-
-func (m *Metrics) loaded(domain string, books int, took time.Duration) {
-	m.loads.Add(context.Background(), int64(books), domainIs(domain))
-	m.loading.Record(context.Background(), took.Seconds(), domainIs(domain))
+func (c counts) loaded(books int, took time.Duration) {
+	c.loads.Add(context.Background(), int64(books), c.plain)
+	c.loading.Record(context.Background(), took.Seconds(), c.plain)
 }
 
 // reasonOf names why a transaction was not committed.

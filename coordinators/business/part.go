@@ -47,7 +47,7 @@ func (w *Worker) Assigned(claims []*partitioning.Claim) {
 			w.parts[claim.Partition] = p
 			w.takeOver(p)
 		}
-		w.metrics.owned(w.domain.Name, len(w.parts))
+		w.metrics.owned(len(w.parts))
 	})
 }
 
@@ -76,8 +76,11 @@ func (w *Worker) takeOver(p *part) {
 
 // tookOver lets a part's commands begin.
 func (w *Worker) tookOver(p *part, records int, took time.Duration) {
-	w.metrics.tookOver(w.domain.Name, took)
+	w.metrics.tookOver(took)
 	w.log.Info("took over a partition", "partition", p.claim.Partition, "records", records, "took", took.Round(time.Millisecond))
+	for _, err := range w.books.Broken(p.claim.Partition) {
+		w.log.Error("an aggregate takes no commands until its history is mended", "error", err)
+	}
 	p.ready = true
 	early := p.early
 	p.early = nil

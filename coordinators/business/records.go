@@ -131,10 +131,10 @@ const maxReply = 1<<20 - headroom
 
 // sendReply tells the front door that waits. It is outside of the transaction:
 // one that is lost is asked for again, with the same id.
-func (w *Worker) sendReply(d *decision, book *angzarr.EventBook) {
+func (w *Worker) sendReply(d *decision) {
 	o := outcomeOf(w.domain.Name, d)
 	if d.refused == nil {
-		o.Book = book
+		o.Book = w.bookOf(d)
 	}
 	if proto.Size(o) > maxReply {
 		o.Book = nil // the numbers of its pages are there

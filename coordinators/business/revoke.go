@@ -81,7 +81,7 @@ func (w *Worker) Lost(claims []*partitioning.Claim) {
 				w.drop(p)
 			}
 		}
-		w.metrics.owned(w.domain.Name, len(w.parts))
+		w.metrics.owned(len(w.parts))
 		w.step()
 	})
 }

@@ -43,8 +43,9 @@ type Worker struct {
 	logic   logic
 	books   *snapshots.Books
 	replies *log.Writer
-	metrics *Metrics
+	metrics counts
 	log     *slog.Logger
+	cover   []byte // see coverBefore
 	limits  limits
 	loop    *loop
 	askers  *askers
@@ -75,9 +76,9 @@ func NewWorker(c Config) *Worker {
 	w := &Worker{
 		domain: c.Domain, cluster: c.Cluster,
 		logic: logic{conn: c.Logic, limit: c.Answer, timeout: logicTimeout},
-		books: c.Books, replies: c.Replies, metrics: c.Metrics,
+		books: c.Books, replies: c.Replies, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
-		loop: newLoop(), askers: newAskers(), parts: make(map[int32]*part),
+		loop: newLoop(), askers: newAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
 		limits: limits{
 			openBook: c.OpenBook, answer: c.Answer, waiting: c.Waiting,
 			page: int(c.Domain.EventsMaxBytes) - headroom,
