@@ -9,14 +9,16 @@ import (
 
 // Claim is one stretch of time in which this worker owns a partition: it begins
 // with an assignment and ends with the partition's loss, and does not come back.
+// It never outlives the membership in which it began.
 type Claim struct {
 	Partition int32
 	// Progress follows the records that are read under this claim. It belongs
 	// to the worker that was given the claim.
 	Progress *Progress
 
-	start int64 // where reading began
-	ended atomic.Bool
+	member string // whom the group assigned the partition to
+	start  int64  // where reading began
+	ended  atomic.Bool
 }
 
 // Offset is how far a claim's partition has been worked off, as it is committed.
@@ -79,6 +81,19 @@ func (c *claims) of(partitions []int32) []*Claim {
 		}
 	}
 	return found
+}
+
+// outlived gives those that an earlier membership has left behind.
+func (c *claims) outlived(member string) []*Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var old []*Claim
+	for _, claim := range c.held {
+		if claim.member != member {
+			old = append(old, claim)
+		}
+	}
+	return old
 }
 
 // end takes the claims away. From here on nothing of them is committed.

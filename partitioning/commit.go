@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -27,8 +28,8 @@ type Transaction struct {
 }
 
 // Commit commits the transaction, or says why not; see the package's errors.
-// After a nil error every record has the offset at which it stands. Only one
-// Commit may run at a time.
+// After a nil error every record has the offset at which it stands. One Commit
+// runs at a time; others wait.
 //
 // With ErrNotCommitted nothing has happened and the claims that have not ended
 // are as good as before. ErrDeposed besides says that the group has moved on.
@@ -36,33 +37,42 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	if len(tx.Records) == 0 || len(tx.Offsets) == 0 {
 		panic("partitioning: a transaction needs records and claims")
 	}
+	m.committing.Lock()
+	defer m.committing.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 
-	fence, err := m.fence(claimsOf(tx.Offsets))
-	if err != nil {
+	if _, err := m.fence(claimsOf(tx.Offsets)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
 	if err := m.begin(bounded); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	err = m.producer.produce(bounded, tx.Records)
+	err := m.producer.produce(bounded, tx.Records)
 	if err == nil {
-		err = m.commitOffsets(bounded, fence, tx.Offsets)
+		err = m.commitOffsets(bounded, tx.Offsets)
 	}
 	if err != nil {
 		m.abort(ctx)
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	if err := m.producer.client.EndTransaction(bounded, kgo.TryCommit); err != nil {
-		m.log.Warn("the end of a transaction has no good answer; asking the log", "error", err)
-		return m.resolve(ctx, &tx.Records[0], err)
+	err = m.producer.client.EndTransaction(bounded, kgo.TryCommit)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.OperationNotAttempted), errors.Is(err, kerr.UnknownTopicID):
+		// The client refused by itself: its producer is spoilt, or a topic
+		// was made anew meanwhile. Nothing was sent.
+		m.abort(ctx)
+		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	return nil
+	m.log.Warn("the end of a transaction has no good answer; asking the log", "error", err)
+	return m.resolve(ctx, &tx.Records[0], err)
 }
 
 // begin makes sure of a producer that works, and begins.
 func (m *Member) begin(ctx context.Context) error {
+	m.endAbandoned(ctx)
 	if m.producer != nil {
 		err := m.producer.begin(ctx)
 		if err == nil {
@@ -90,21 +100,38 @@ func (m *Member) abort(ctx context.Context) {
 	if err == nil {
 		err = m.producer.client.EndTransaction(ctx, kgo.TryAbort)
 	}
+	if err == nil {
+		// The end may have been left to the next load of the producer's id, and
+		// until then the transaction holds up everyone who reads.
+		_, _, err = m.producer.client.ProducerID(ctx)
+	}
 	if err != nil {
 		m.log.Warn("a transaction could not be aborted; its producer is replaced", "error", err)
 		m.discardProducer(ctx)
 	}
 }
 
-// discardProducer closes the producer and ends what it left open, if that can
-// be done now.
+// discardProducer closes the producer and ends what it left open; if that can't
+// be done now, it is tried again with the next transaction.
 func (m *Member) discardProducer(ctx context.Context) {
 	gone := m.producer
 	m.producer = nil
 	gone.client.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
 	if err := endTransaction(ctx, m.consumer, gone.transactionalID); err != nil {
-		m.log.Warn("an open transaction waits for its timeout", "id", gone.transactionalID, "error", err)
+		m.log.Warn("a transaction may be open until it times out", "id", gone.transactionalID, "error", err)
+		m.abandoned = append(m.abandoned, gone.transactionalID)
 	}
+}
+
+// endAbandoned asks once for each transactional id: its transaction is over, or
+// is being ended, or it is asked for again the next time.
+func (m *Member) endAbandoned(ctx context.Context) {
+	m.abandoned = slices.DeleteFunc(m.abandoned, func(id string) bool {
+		err := fenceProducer(ctx, m.consumer, id)
+		return err == nil || errors.Is(err, kerr.ConcurrentTransactions)
+	})
 }
 
 // fence is what a transaction is checked against.
@@ -115,15 +142,16 @@ type fence struct {
 
 // fence reads who the group thinks we are, and only then whether the claims are
 // held: in the other order a loss and a rejoin in between would slip through
-// under the new generation. A generation of -1, or an empty member id, would
-// not be checked by the broker at all.
+// under the new generation. So would a claim of an earlier membership, of whose
+// loss the client has not told yet. A generation of -1, or an empty member id,
+// would not be checked by the broker at all.
 func (m *Member) fence(claims []*Claim) (fence, error) {
 	member, generation := m.consumer.GroupMetadata()
 	if member == "" || generation < 0 {
 		return fence{}, fmt.Errorf("no member of %s: %w", m.config.Group, ErrDeposed)
 	}
 	for _, claim := range claims {
-		if claim.Ended() {
+		if claim.Ended() || claim.member != member {
 			return fence{}, fmt.Errorf("partition %d is no longer claimed: %w", claim.Partition, ErrDeposed)
 		}
 	}
@@ -132,42 +160,35 @@ func (m *Member) fence(claims []*Claim) (fence, error) {
 
 // commitOffsets adds the claims' offsets to the transaction that is open, under
 // the fence. It is the last request before the end.
-func (m *Member) commitOffsets(ctx context.Context, f fence, offsets []Offset) error {
-	id, epoch, err := m.producer.client.ProducerID(ctx)
+func (m *Member) commitOffsets(ctx context.Context, offsets []Offset) error {
+	p := m.producer
+	id, epoch, err := p.client.ProducerID(ctx)
 	if err != nil {
 		return fmt.Errorf("producer id: %w", err)
 	}
-	if m.producer.addOffsets {
-		if err := m.addOffsets(ctx, id, epoch); err != nil {
+	if id != p.id || epoch != p.epoch {
+		return errors.New("the producer has begun anew within the transaction: what it wrote before is gone")
+	}
+	if p.addOffsets {
+		if err := m.addOffsets(ctx); err != nil {
 			return err
 		}
 	}
-	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID = m.producer.transactionalID
-	req.Group = m.config.Group
-	req.ProducerID, req.ProducerEpoch = id, epoch
-	req.MemberID, req.Generation = f.member, f.generation
-	topic := kmsg.NewTxnOffsetCommitRequestTopic()
-	topic.Topic, topic.TopicID = m.config.Topic, m.config.TopicID
-	for i := range offsets {
-		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition = offsets[i].Claim.Partition
-		p.Offset, p.Metadata = offsets[i].Low, &offsets[i].Metadata
-		topic.Partitions = append(topic.Partitions, p)
-	}
-	req.Topics = append(req.Topics, topic)
+	req := m.offsetsRequest(offsets)
 	for {
-		resp, err := req.RequestWith(ctx, m.producer.client)
+		// The generation must be as fresh as the request: a rebalance that has
+		// left us the claims is no reason to abort.
+		f, err := m.fence(claimsOf(offsets))
+		if err != nil {
+			return err
+		}
+		req.MemberID, req.Generation = f.member, f.generation
+		resp, err := req.RequestWith(ctx, p.client)
 		if err == nil {
 			err = offsetsRefused(resp, len(offsets))
 		}
 		if errors.Is(err, kerr.ConcurrentTransactions) && sleep(ctx, poll) == nil {
-			// The last transaction's markers are still being written. The
-			// generation must be as fresh as the request.
-			if f, err = m.fence(claimsOf(offsets)); err == nil {
-				req.MemberID, req.Generation = f.member, f.generation
-				continue
-			}
+			continue // the last transaction's markers are still being written
 		}
 		if fenced(err) {
 			err = fmt.Errorf("%w: %w", ErrDeposed, err)
@@ -179,10 +200,27 @@ func (m *Member) commitOffsets(ctx context.Context, f fence, offsets []Offset) e
 	}
 }
 
-func (m *Member) addOffsets(ctx context.Context, id int64, epoch int16) error {
+func (m *Member) offsetsRequest(offsets []Offset) *kmsg.TxnOffsetCommitRequest {
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID = m.producer.transactionalID
+	req.Group = m.config.Group
+	req.ProducerID, req.ProducerEpoch = m.producer.id, m.producer.epoch
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.TopicID = m.config.Topic, m.config.TopicID
+	for i := range offsets {
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition = offsets[i].Claim.Partition
+		p.Offset, p.Metadata = offsets[i].Low, &offsets[i].Metadata
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	return req
+}
+
+func (m *Member) addOffsets(ctx context.Context) error {
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
 	req.TransactionalID, req.Group = m.producer.transactionalID, m.config.Group
-	req.ProducerID, req.ProducerEpoch = id, epoch
+	req.ProducerID, req.ProducerEpoch = m.producer.id, m.producer.epoch
 	for {
 		resp, err := req.RequestWith(ctx, m.producer.client)
 		if err == nil {
@@ -224,8 +262,9 @@ func offsetsRefused(resp *kmsg.TxnOffsetCommitResponse, want int) error {
 	return nil
 }
 
-// fenced says that the group refused who we say we are.
+// fenced says that the group refused who we say we are. A group of which nothing
+// is left refuses by its own name from TxnOffsetCommit version 6 on.
 func fenced(err error) bool {
 	return errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID) ||
-		errors.Is(err, kerr.FencedInstanceID)
+		errors.Is(err, kerr.GroupIDNotFound)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -51,8 +52,9 @@ func (c Config) maxBatchBytes(topic string) int32 {
 	return usual
 }
 
-// Owner is told what its member owns. The methods are called one at a time,
-// from the group's own goroutine; while one runs the member can't rebalance.
+// Owner is told what its member owns. The methods are called one at a time, by
+// the group's own goroutines; while one runs the member can't rebalance. Revoked
+// and Lost must not wait for a Poll, which does not return before they do.
 type Owner interface {
 	// Assigned gives new claims. Their partitions are not read before Resume.
 	Assigned([]*Claim)
@@ -73,8 +75,10 @@ type Member struct {
 	consumer *kgo.Client
 	claims   claims
 
-	producer  *producer // owned by Commit
-	producers int       // owned by Commit
+	committing sync.Mutex // held by Commit
+	producer   *producer  // owned by Commit
+	producers  int        // owned by Commit
+	abandoned  []string   // transactional ids that may be open; owned by Commit
 
 	joined chan struct{} // closed once consumer is set: callbacks come earlier
 	failed chan error    // what the member can't go on after
@@ -98,10 +102,13 @@ func (m *Member) Join() error {
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.DisableAutoCommit(),
-		// What a poll gives, and under which claim, must be one look.
+		// What a poll gives, and under which claim, must be one look: no claim
+		// ends in between. (A poll that waits for records blocks nothing.)
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		// A fetch that waits leaves out what is resumed meanwhile, so this is
+		// how long reading may take to begin.
+		kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.FetchMaxBytes(8<<20),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -130,6 +137,8 @@ func (m *Member) Leave(ctx context.Context) {
 		m.log.Warn("could not leave the group; it will find out", "error", err)
 	}
 	m.consumer.CloseAllowingRebalance()
+	m.committing.Lock() // a commit that the owner gave up fails soon
+	defer m.committing.Unlock()
 	if m.producer != nil {
 		m.producer.client.Close()
 	}
@@ -139,16 +148,16 @@ func (m *Member) Leave(ctx context.Context) {
 // under which they were read.
 func (m *Member) Poll(ctx context.Context, maxRecords int) ([]Fetched, error) {
 	fetches := m.consumer.PollRecords(ctx, maxRecords)
-	// From here to AllowRebalance no claim begins or ends.
+	// From here to AllowRebalance no claim ends.
 	defer m.consumer.AllowRebalance()
-	if err := fetches.Err0(); errors.Is(err, kgo.ErrClientClosed) || ctx.Err() != nil {
+	if fetches.IsClientClosed() {
+		return nil, kgo.ErrClientClosed
+	}
+	// Records that came although the context has ended are not fetched again.
+	if err := ctx.Err(); err != nil && fetches.NumRecords() == 0 {
 		return nil, err
 	}
-	for _, e := range fetches.Errors() {
-		if !kerr.IsRetriable(e.Err) && e.Topic != "" {
-			m.log.Warn("a partition can't be read", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
-		}
-	}
+	m.unreadable(ctx, fetches.Errors())
 	var polled []Fetched
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		claim := m.claims.get(p.Partition)
@@ -164,14 +173,36 @@ func (m *Member) Poll(ctx context.Context, maxRecords int) ([]Fetched, error) {
 	return polled, nil
 }
 
-// Pause stops reading partitions; Resume reads on where it stopped.
-func (m *Member) Pause(partitions ...int32) {
+// unreadable says which partitions can't be read, and why. What is out of range
+// was deleted while it was waiting: where to go on is found out as at the start.
+func (m *Member) unreadable(ctx context.Context, errs []kgo.FetchError) {
+	for _, e := range errs {
+		if kerr.IsRetriable(e.Err) || e.Topic == "" {
+			continue
+		}
+		m.log.Warn("a partition can't be read", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
+		if errors.Is(e.Err, kerr.OffsetOutOfRange) {
+			m.startOver(ctx)
+		}
+	}
+}
+
+// Pause stops reading partitions; Resume reads on where it stopped. No record is
+// left out or comes twice. A poll that is under way may still return some.
+func (m *Member) Pause(partitions ...int32) { m.pause(partitions) }
+
+func (m *Member) pause(partitions []int32) {
 	m.consumer.PauseFetchPartitions(map[string][]int32{m.config.Topic: partitions})
 }
 
-// Resume reads on after Pause, or starts to after Assigned.
+// Resume reads on after Pause, or starts to after Assigned. It leaves alone what
+// is not claimed: the next claim begins paused.
 func (m *Member) Resume(partitions ...int32) {
-	m.consumer.ResumeFetchPartitions(map[string][]int32{m.config.Topic: partitions})
+	var mine []int32
+	for _, claim := range m.claims.of(partitions) {
+		mine = append(mine, claim.Partition)
+	}
+	m.consumer.ResumeFetchPartitions(map[string][]int32{m.config.Topic: mine})
 }
 
 // Prove returns nil if, at some moment after its call, the group knew the worker
@@ -183,14 +214,9 @@ func (m *Member) Prove(ctx context.Context, claims []*Claim) error {
 	if err != nil {
 		return err
 	}
-	req := kmsg.NewPtrHeartbeatRequest()
-	req.Group, req.MemberID, req.Generation = m.config.Group, f.member, f.generation
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	resp, err := req.RequestWith(ctx, m.consumer)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
+	err = m.heartbeat(ctx, f)
 	switch {
 	case err == nil, errors.Is(err, kerr.RebalanceInProgress):
 		// The broker checks member and generation before it says so.
@@ -199,6 +225,16 @@ func (m *Member) Prove(ctx context.Context, claims []*Claim) error {
 		return fmt.Errorf("heartbeat of %s: %w: %w", m.config.Group, ErrDeposed, err)
 	}
 	return fmt.Errorf("heartbeat of %s: %w", m.config.Group, err)
+}
+
+func (m *Member) heartbeat(ctx context.Context, f fence) error {
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.MemberID, req.Generation = m.config.Group, f.member, f.generation
+	resp, err := req.RequestWith(ctx, m.consumer)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
 }
 
 // HighWatermarks gives the ends of a topic's partitions now. Captured after an

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -24,45 +25,81 @@ const poll = 2 * time.Millisecond
 // fenced it anyway, and it makes itself a new producer.
 func endOrphans(ctx context.Context, cl *kgo.Client, group string) (ended int, err error) {
 	adm := kadm.NewClient(cl)
+	asked := make(map[string]bool)
+	var failed error
 	for {
 		// Listed first: whoever is no member afterwards was none, or has left.
-		listed, err := adm.ListTransactions(ctx, nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
+		open, err := openTransactions(ctx, adm, group)
 		if err != nil {
-			return ended, fmt.Errorf("list transactions of %s: %w", group, err)
+			failed = err
 		}
-		orphans := make(map[string]string) // transactional id → state
-		for id, t := range listed {
-			if _, ours := incarnationOf(group, id); ours {
-				orphans[id] = t.State
-			}
-		}
-		if len(orphans) == 0 {
-			return ended, nil
+		if len(open) == 0 {
+			return len(asked), failed
 		}
 		members, err := incarnations(ctx, adm, group)
 		if err != nil {
-			return ended, err
+			return len(asked), err
 		}
-		for id, state := range orphans {
+		waiting := false
+		for id, state := range open {
 			incarnation, _ := incarnationOf(group, id)
-			if members[incarnation] {
-				delete(orphans, id)
-				continue
+			switch {
+			case members[incarnation]:
+			case state != "Ongoing": // its outcome is decided, its markers are being written
+				waiting = true
+			default:
+				switch err := fenceProducer(ctx, cl, id); {
+				case err == nil, errors.Is(err, kerr.ConcurrentTransactions):
+					asked[id], waiting = true, waiting || err != nil
+				default:
+					failed = fmt.Errorf("end transaction %s: %w", id, err)
+				}
 			}
-			if state != "Ongoing" {
-				continue // its outcome is decided, its markers are being written
-			}
-			if err := endTransaction(ctx, cl, id); err != nil {
-				return ended, err
-			}
-			ended++
-			delete(orphans, id)
 		}
-		if len(orphans) == 0 {
-			return ended, nil
+		if !waiting {
+			return len(asked), failed
 		}
 		if err := sleep(ctx, poll); err != nil {
-			return ended, fmt.Errorf("wait for transactions of %s to end: %w", group, err)
+			return len(asked), fmt.Errorf("wait for transactions of %s to end: %w", group, err)
+		}
+	}
+}
+
+// openTransactions gives the state of the group's transactions that have not
+// ended, by their ids. With an error of some brokers come those of the others.
+func openTransactions(ctx context.Context, adm *kadm.Client, group string) (map[string]string, error) {
+	states := []string{"Ongoing", "PrepareCommit", "PrepareAbort"}
+	listed, err := adm.ListTransactions(ctx, nil, states)
+	if err != nil {
+		err = fmt.Errorf("list transactions of %s: %w", group, err)
+	}
+	open := make(map[string]string)
+	for id, t := range listed {
+		// Some brokers don't filter.
+		if _, ours := incarnationOf(group, id); ours && slices.Contains(states, t.State) {
+			open[id] = t.State
+		}
+	}
+	return open, err
+}
+
+// stable waits until no transaction holds back the group's offsets of the
+// partitions: the last one of a live owner, too, is over a moment after it was
+// told so.
+func stable(ctx context.Context, cl *kgo.Client, group, topic string, partitions []int32) error {
+	adm := kadm.NewClient(cl)
+	for {
+		offsets, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
+		if err != nil {
+			return fmt.Errorf("fetch offsets of %s: %w", group, err)
+		}
+		if !slices.ContainsFunc(partitions, func(p int32) bool {
+			return errors.Is(offsets[topic][p].Err, kerr.UnstableOffsetCommit)
+		}) {
+			return nil
+		}
+		if err := sleep(ctx, poll); err != nil {
+			return fmt.Errorf("wait for transactions that commit offsets of %s: %w", group, err)
 		}
 	}
 }
@@ -90,14 +127,7 @@ func incarnations(ctx context.Context, adm *kadm.Client, group string) (map[stri
 // all markers are written: the broker gives out a producer id only then.
 func endTransaction(ctx context.Context, cl *kgo.Client, transactionalID string) error {
 	for {
-		req := kmsg.NewPtrInitProducerIDRequest()
-		req.TransactionalID = &transactionalID
-		req.TransactionTimeoutMillis = int32(transactionTimeout.Milliseconds())
-		req.ProducerID, req.ProducerEpoch = -1, -1
-		resp, err := req.RequestWith(ctx, cl)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
+		err := fenceProducer(ctx, cl, transactionalID)
 		switch {
 		case err == nil:
 			return nil
@@ -108,6 +138,19 @@ func endTransaction(ctx context.Context, cl *kgo.Client, transactionalID string)
 		}
 		return fmt.Errorf("end transaction %s: %w", transactionalID, err)
 	}
+}
+
+// fenceProducer asks for what endTransaction waits for.
+func fenceProducer(ctx context.Context, cl *kgo.Client, transactionalID string) error {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID = &transactionalID
+	req.TransactionTimeoutMillis = int32(transactionTimeout.Milliseconds())
+	req.ProducerID, req.ProducerEpoch = -1, -1
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -21,6 +21,11 @@ const transactionTimeout = 10 * time.Second
 type producer struct {
 	client          *kgo.Client
 	transactionalID string
+	// id and epoch are those of the transaction that is open. After some errors
+	// the client loads new ones by itself and goes on, although the broker has
+	// aborted then what was written under the old ones.
+	id    int64
+	epoch int16
 	// addOffsets says that the group has to be added to a transaction before
 	// its offsets are: always, unless the cluster has transaction.version 2
 	// (KIP-890 part 2).
@@ -57,7 +62,8 @@ func newProducer(c Config, n int) (*producer, error) {
 // begin begins a transaction, with a producer id that is good.
 func (p *producer) begin(ctx context.Context) error {
 	// BeginTransaction would load the id too, but without a bound.
-	if _, _, err := p.client.ProducerID(ctx); err != nil {
+	var err error
+	if p.id, p.epoch, err = p.client.ProducerID(ctx); err != nil {
 		return fmt.Errorf("producer id of %s: %w", p.transactionalID, err)
 	}
 	if err := p.client.BeginTransaction(); err != nil {
@@ -80,6 +86,7 @@ const maxRecords = 100_000
 // every one is acknowledged and knows its offset, or with the first error.
 func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	failed := make(chan error, len(records))
+	offsets := make([]int64, len(records)) // promises may come after the context's end
 	for i := range records {
 		p.client.Produce(ctx, records[i].ToClient(), func(k *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
@@ -89,14 +96,20 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 				failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err)
 				return
 			}
-			records[i].Offset = k.Offset
+			offsets[i] = k.Offset
 		})
 	}
-	// Flush returns after the last promise has been called.
+	// Flush returns nil after the last promise has been called.
 	err := p.client.Flush(ctx)
 	select {
 	case err = <-failed:
 	default:
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		records[i].Offset = offsets[i]
+	}
+	return nil
 }

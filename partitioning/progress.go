@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -36,7 +37,7 @@ type Progress struct {
 	// one are dropped.
 	open []entry
 	// done are the stretches that an earlier owner finished beyond its low
-	// mark, in order, disjoint.
+	// mark, in order, disjoint, none before next.
 	done []stretch
 
 	unfinished int
@@ -65,16 +66,19 @@ func restore(low int64, metadata string) (*Progress, error) {
 	}
 	at := low
 	for len(raw) > 0 {
-		var lengths [2]uint64 // unfinished, then finished
+		var lengths [2]int64 // unfinished, then finished
 		for i := range lengths {
 			v, n := binary.Uvarint(raw)
-			if n <= 0 || v > maxSpread*2 {
+			if n <= 0 || v > math.MaxInt64 {
 				return nil, fmt.Errorf("offset metadata %q is cut or corrupt", metadata)
 			}
-			lengths[i], raw = v, raw[n:]
+			lengths[i], raw = int64(v), raw[n:]
 		}
-		from := at + int64(lengths[0])
-		at = from + int64(lengths[1])
+		from := at + lengths[0]
+		at = from + lengths[1]
+		if lengths[1] == 0 || from < low || at < from {
+			return nil, fmt.Errorf("offset metadata %q is corrupt: no such stretch after %d", metadata, low)
+		}
 		p.done = append(p.done, stretch{from, at})
 	}
 	return p, nil
@@ -86,14 +90,14 @@ func (p *Progress) Admit(offset int64) bool {
 	if offset < p.next {
 		return false
 	}
+	for len(p.done) > 0 && p.done[0].from <= offset {
+		s := p.done[0]
+		p.open, p.done = append(p.open, entry{s, true}), p.done[1:]
+		if p.next = s.to; offset < s.to {
+			return false
+		}
+	}
 	p.next = offset + 1
-	for len(p.done) > 0 && p.done[0].to <= offset {
-		p.open = append(p.open, entry{p.done[0], true})
-		p.done = p.done[1:]
-	}
-	if len(p.done) > 0 && p.done[0].from <= offset {
-		return false
-	}
 	p.open = append(p.open, entry{stretch{offset, offset + 1}, false})
 	p.unfinished++
 	return true

@@ -30,18 +30,27 @@ const orphanTimeout = 5 * time.Second
 // assigned runs inside the group's session, before its offsets are fetched: a
 // transaction that is still open then would cost the fetch a second's sleep.
 func (m *Member) assigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+	<-m.joined
+	member, _ := cl.GroupMetadata()
+	if old := m.claims.outlived(member); len(old) > 0 {
+		m.log.Warn("claims of an earlier membership end; joining anew", "partitions", len(old))
+		m.lose(old)
+		m.startOver(ctx)
+	}
 	partitions := added[m.config.Topic]
 	if len(partitions) == 0 {
 		return
 	}
-	<-m.joined
-	m.Pause(partitions...)
+	m.pause(partitions)
 	ctx, cancel := context.WithTimeout(ctx, orphanTimeout)
 	defer cancel()
 	begun := time.Now()
 	ended, err := endOrphans(ctx, cl, m.config.Group)
 	if err != nil {
 		m.log.Warn("transactions of dead workers may be open until they time out", "error", err)
+	}
+	if err := stable(ctx, cl, m.config.Group, m.config.Topic, partitions); err != nil {
+		m.log.Warn("reading has to wait for open transactions", "error", err)
 	}
 	if ended > 0 {
 		m.log.Info("ended the transactions of dead workers", "transactions", ended, "took", time.Since(begun))
@@ -54,12 +63,15 @@ func (m *Member) fetched(ctx context.Context, cl *kgo.Client, resp *kmsg.OffsetF
 	if err != nil {
 		return err
 	}
+	member, _ := cl.GroupMetadata()
 	var begun []*Claim
 	for _, p := range committedOf(resp) {
 		claim, err := m.claim(p, bounds[p.partition])
 		if err != nil {
+			m.fail(err)
 			return err
 		}
+		claim.member = member
 		begun = append(begun, claim)
 	}
 	for _, claim := range begun {
@@ -76,27 +88,21 @@ type committed struct {
 	partition int32
 	offset    int64 // -1 if there is none
 	metadata  string
+	err       error // why the group did not say; the client reads no such partition
 }
 
-// committedOf reads an answer of any version; a member has but one topic.
+// committedOf reads an answer; a member has but one topic. The client puts those
+// of old versions into groups too.
 func committedOf(resp *kmsg.OffsetFetchResponse) (all []committed) {
-	add := func(partition int32, offset int64, metadata *string) {
-		c := committed{partition: partition, offset: offset}
-		if metadata != nil {
-			c.metadata = *metadata
-		}
-		all = append(all, c)
-	}
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				add(p.Partition, p.Offset, p.Metadata)
+				c := committed{partition: p.Partition, offset: p.Offset, err: kerr.ErrorForCode(p.ErrorCode)}
+				if p.Metadata != nil {
+					c.metadata = *p.Metadata
+				}
+				all = append(all, c)
 			}
-		}
-	}
-	for _, t := range resp.Topics { // before version 8
-		for _, p := range t.Partitions {
-			add(p.Partition, p.Offset, p.Metadata)
 		}
 	}
 	return all
@@ -121,25 +127,22 @@ func (m *Member) bounds(ctx context.Context, cl *kgo.Client) (map[int32]log.Span
 
 // claim begins a claim where the last owner stopped.
 func (m *Member) claim(c committed, holds log.Span) (*Claim, error) {
+	if c.err != nil {
+		return nil, fmt.Errorf("fetch the offset of %s/%d for group %s: %w", m.config.Topic, c.partition, m.config.Group, c.err)
+	}
 	start := c.offset
-	switch {
-	case start < 0 && holds.From == holds.To, start < 0 && m.config.MissingOffsets == ReplayMissing:
-		start = holds.From
-	case start < 0 && m.config.MissingOffsets == SkipMissing:
-		start = holds.To
-	case start < 0:
-		err := fmt.Errorf("%s/%d holds records from offset %d to %d, but group %s has no committed offset for it (they expire when a group is idle): "+
-			"set log.missing_offsets to %q to handle what is there, or to %q to leave it undone",
-			m.config.Topic, c.partition, holds.From, holds.To-1, m.config.Group, ReplayMissing, SkipMissing)
-		select {
-		case m.failed <- err:
-		default:
-		}
-		return nil, err
-	case start < holds.From:
+	switch known := c.offset >= 0 && c.offset <= holds.To; {
+	case known && start < holds.From:
 		m.log.Error("commands were deleted by the topic's retention before they were handled",
 			"topic", m.config.Topic, "partition", c.partition, "from", start, "to", holds.From-1)
 		start = holds.From
+	case known:
+	case holds.From == holds.To, m.config.MissingOffsets == ReplayMissing:
+		start = holds.From
+	case m.config.MissingOffsets == SkipMissing:
+		start = holds.To
+	default:
+		return nil, m.missing(c, holds)
 	}
 	if start != c.offset {
 		return &Claim{Partition: c.partition, Progress: &Progress{next: start}, start: start}, nil
@@ -153,6 +156,17 @@ func (m *Member) claim(c committed, holds log.Span) (*Claim, error) {
 		progress = &Progress{next: start}
 	}
 	return &Claim{Partition: c.partition, Progress: progress, start: start}, nil
+}
+
+// missing says what is wrong with a group's offset, and which choices there are.
+func (m *Member) missing(c committed, holds log.Span) error {
+	why := fmt.Sprintf("group %s has no committed offset for it (they expire when a group is idle)", m.config.Group)
+	if c.offset > holds.To {
+		why = fmt.Sprintf("group %s has committed offset %d for it (the topic was made anew, or has lost records)", m.config.Group, c.offset)
+	}
+	return fmt.Errorf("%s/%d holds records from offset %d to %d, but %s: "+
+		"set log.missing_offsets to %q to handle what is there, or to %q to leave it undone",
+		m.config.Topic, c.partition, holds.From, holds.To-1, why, ReplayMissing, SkipMissing)
 }
 
 // adjust makes the client read from where the claims say.
@@ -169,20 +183,65 @@ func (m *Member) adjust(_ context.Context, offsets map[string]map[int32]kgo.Offs
 
 // revoked runs before partitions are given up. Their claims end once the owner
 // has let go.
-func (m *Member) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+func (m *Member) revoked(ctx context.Context, cl *kgo.Client, gone map[string][]int32) {
 	claims := m.claims.of(gone[m.config.Topic])
 	if len(claims) == 0 {
 		return
 	}
+	if member, _ := cl.GroupMetadata(); claims[0].member != member {
+		m.lose(claims) // gone long ago, with the membership
+		return
+	}
+	stop := m.stay(ctx)
+	defer stop()
 	m.owner.Revoked(claims)
 	m.claims.end(claims)
 }
 
 // lost runs after partitions are gone: somebody else may own them by now.
 func (m *Member) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	claims := m.claims.of(gone[m.config.Topic])
+	if claims := m.claims.of(gone[m.config.Topic]); len(claims) > 0 {
+		m.lose(claims)
+	}
+}
+
+func (m *Member) lose(claims []*Claim) {
 	m.claims.end(claims)
-	if len(claims) > 0 {
-		m.owner.Lost(claims)
+	m.owner.Lost(claims)
+}
+
+// stay heartbeats until stop is called. The client does not do so while it
+// leaves, and the owner may take longer than a session to let go.
+func (m *Member) stay(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		member, generation := m.consumer.GroupMetadata()
+		for sleep(ctx, sessionTimeout/6) == nil {
+			// An error is for the commits to find out.
+			_ = m.heartbeat(ctx, fence{member, generation})
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// startOver takes the member out of its group. The client hears of it with its
+// next heartbeat, gives up what it still has, and joins anew.
+func (m *Member) startOver(ctx context.Context) {
+	member, _ := m.consumer.GroupMetadata()
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = m.config.Group, member
+	req.Members = append(req.Members, kmsg.LeaveGroupRequestMember{MemberID: member})
+	if _, err := req.RequestWith(ctx, m.consumer); err != nil {
+		m.fail(fmt.Errorf("leave %s to join it anew: %w", m.config.Group, err))
+	}
+}
+
+// fail says that the member can't go on.
+func (m *Member) fail(err error) {
+	select {
+	case m.failed <- err:
+	default: // it has been said
 	}
 }

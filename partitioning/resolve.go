@@ -2,10 +2,12 @@ package partitioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // resolve finds out what became of a transaction whose end got no good answer.
@@ -17,9 +19,6 @@ import (
 // committed view, or the last stable offset has passed it and it never will be.
 // It asks for as long as it takes, or until ctx ends.
 func (m *Member) resolve(ctx context.Context, witness *log.Record, cause error) error {
-	unknown := func(err error) error {
-		return fmt.Errorf("%w: %w: %w", ErrOutcomeUnknown, err, cause)
-	}
 	gone := m.producer
 	m.producer = nil
 	gone.client.Close()
@@ -33,8 +32,9 @@ func (m *Member) resolve(ctx context.Context, witness *log.Record, cause error) 
 			return fmt.Errorf("%w: the log says so: %w", ErrNotCommitted, cause)
 		}
 		m.log.Warn("the log does not say yet what became of a transaction", "id", gone.transactionalID, "error", err)
-		if sleep(ctx, wait) != nil {
-			return unknown(err)
+		if sleep(ctx, wait) != nil || errors.Is(err, kgo.ErrClientClosed) {
+			m.abandoned = append(m.abandoned, gone.transactionalID)
+			return fmt.Errorf("%w: %w: %w", ErrOutcomeUnknown, err, cause)
 		}
 	}
 }
