@@ -1,0 +1,3 @@
+// Package inventory is the commands, events and state of the inventory example
+// in Go, generated from its proto.
+package inventory
