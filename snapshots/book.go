@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrBroken is wrapped by the error of a book whose pages are not 1, 2, 3, …
-var ErrBroken = errors.New("the log holds pages that do not follow each other")
+// ErrBroken is wrapped by the error of a book whose pages are not 1, 2, 3, …,
+// or hold what can't be read.
+var ErrBroken = errors.New("the log holds pages that do not follow each other, or can't be read")
 
 // Book is an aggregate's open book, in the form in which it goes to business
 // logic: bytes that are appended to, not messages.
@@ -32,9 +34,15 @@ type Book struct {
 	applied window
 
 	// Where the book stands among the others; see [Books].
+	in         *partition // nil once it left
 	pins       int
 	size       int
 	prev, next *Book
+}
+
+// blank says that the book is a new aggregate's.
+func (b *Book) blank() bool {
+	return b.last == 0 && b.snapshot == nil && !b.erased && b.broken == nil
 }
 
 // Last is the number of the last page, 0 if there is none.
@@ -97,7 +105,7 @@ func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
 func (b *Book) erase(e *angzarr.Erased, offset int64) {
 	*b = Book{
 		root: b.root, partition: b.partition, last: e.GetLastSequence(), erased: true, opens: offset,
-		pins: b.pins, size: b.size, prev: b.prev, next: b.next,
+		in: b.in, pins: b.pins, size: b.size, prev: b.prev, next: b.next,
 	}
 }
 
@@ -107,33 +115,57 @@ func (b *Book) Applied(commandID string) (first, last uint32, offset int64, ok b
 	return b.applied.find(commandID)
 }
 
-// fold adds a record of the events topic.
-func (b *Book) fold(r *log.Record, sequence uint32, kind log.KeyKind) error {
+// fold adds a record of the events topic. One that can't be read makes the book
+// unusable, and no other.
+func (b *Book) fold(r *log.Record, sequence uint32, kind log.KeyKind) {
 	switch {
 	case b.erased || r.Value == nil:
 		// Tombstones belong to an erasure, whose own record came before them.
 		// What is left of the erased pages may be compacted in any order.
-		return nil
+		return
 	case kind == log.KeyErased:
 		var e angzarr.Erased
 		if err := proto.Unmarshal(r.Value, &e); err != nil {
-			return fmt.Errorf("erasure of %s: %w", b.root, err)
+			b.unreadable(r, err)
+			return
 		}
 		b.erase(&e, r.Offset)
 	case kind == log.KeySnapshot:
 		var s angzarr.Snapshot
 		if err := proto.Unmarshal(r.Value, &s); err != nil {
-			return fmt.Errorf("snapshot of %s: %w", b.root, err)
+			b.unreadable(r, err)
+			return
 		}
 		b.SetSnapshot(&s, r.Offset)
 	case kind == log.KeyPage:
 		p, err := log.DecodePage(r)
+		if err == nil && !utf8.ValidString(p.TypeURL) {
+			err = errors.New("its type is no valid text")
+		}
 		if err != nil {
-			return err
+			b.unreadable(r, err)
+			p = log.Page{Root: b.root, Sequence: sequence, CreatedAt: r.Time, Value: r.Value, Offset: r.Offset}
 		}
 		b.AddPage(&p, r.Time)
 	}
-	return nil
+}
+
+func (b *Book) unreadable(r *log.Record, err error) {
+	if b.broken == nil {
+		b.broken = fmt.Errorf("%w: root %s, the record at offset %d of partition %d can't be read: %w",
+			ErrBroken, b.root, r.Offset, b.partition, err)
+	}
+}
+
+// place is where a reader has to begin to make the same book again.
+func (b *Book) place() place {
+	at := place{offset: b.opens, before: b.covers, broken: b.broken}
+	// A snapshot's record stands behind the pages that it covers, so pages
+	// before it are read too: their command ids are still remembered.
+	if offset, before, ok := b.applied.oldest(); ok && offset < at.offset {
+		at.offset, at.before = offset, before
+	}
+	return at
 }
 
 // footprint is about what the book takes in memory, in bytes.

@@ -14,28 +14,28 @@ type Books struct {
 
 	mu         sync.Mutex
 	used       int
-	inMemory   map[log.Root]*Book
-	left       map[log.Root]place // roots whose books had to leave
-	partitions map[int32]bool     // true once folded to the end
-	ring       Book               // the least recently used is ring.next
+	partitions map[int32]*partition
+	ring       Book // the least recently used is ring.next
 	evictions  int64
+}
+
+// partition holds the books of one partition, from Restore to Drop.
+type partition struct {
+	inMemory map[log.Root]*Book
+	left     map[log.Root]place // roots whose books had to leave
+	restored bool               // folded to the end
 }
 
 // place is where in the log a book that left memory begins.
 type place struct {
-	partition int32
-	offset    int64  // of the first record that is needed
-	before    uint32 // the number of the page before it
+	offset int64  // of the first record that is needed
+	before uint32 // the number of the page before it
+	broken error  // why the book can't be used, if it can't: reading it again may not tell
 }
 
 // NewBooks keeps at most limit bytes in memory, those in use apart.
 func NewBooks(limit int) *Books {
-	b := &Books{
-		limit:      limit,
-		inMemory:   make(map[log.Root]*Book),
-		left:       make(map[log.Root]place),
-		partitions: make(map[int32]bool),
-	}
+	b := &Books{limit: limit, partitions: make(map[int32]*partition)}
 	b.ring.prev, b.ring.next = &b.ring, &b.ring
 	return b
 }
@@ -45,15 +45,16 @@ func NewBooks(limit int) *Books {
 func (b *Books) Acquire(partition int32, root log.Root) *Book {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.partitions[partition] {
+	in := b.partitions[partition]
+	if in == nil || !in.restored {
 		panic("snapshots: a book of a partition that was not restored")
 	}
-	book := b.inMemory[root]
+	book := in.inMemory[root]
 	if book == nil {
-		if _, elsewhere := b.left[root]; elsewhere {
+		if _, elsewhere := in.left[root]; elsewhere {
 			return nil
 		}
-		book = b.insert(&Book{root: root, partition: partition})
+		book = b.insert(in, &Book{root: root, partition: partition})
 	}
 	book.pins++
 	b.touch(book)
@@ -65,10 +66,10 @@ func (b *Books) Release(book *Book) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	book.pins--
-	if b.inMemory[book.root] != book {
+	if book.in == nil {
 		return // its partition was dropped meanwhile
 	}
-	if book.pins == 0 && book.last == 0 {
+	if book.pins == 0 && book.blank() {
 		b.remove(book) // nothing came of it
 		return
 	}
@@ -76,21 +77,33 @@ func (b *Books) Release(book *Book) {
 	b.evict()
 }
 
-// Drop forgets a partition.
+// Drop forgets a partition. The context of what is still restored or loaded for
+// it must have ended before: it will add nothing more.
 func (b *Books) Drop(partition int32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.partitions, partition)
-	for _, book := range b.inMemory {
-		if book.partition == partition {
-			b.remove(book)
+	b.drop(partition)
+}
+
+// Broken says which books of a partition can't be used, and why.
+func (b *Books) Broken(partition int32) (why []error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in := b.partitions[partition]
+	if in == nil {
+		return nil
+	}
+	for _, book := range in.inMemory {
+		if book.broken != nil {
+			why = append(why, book.broken)
 		}
 	}
-	for root, place := range b.left {
-		if place.partition == partition {
-			delete(b.left, root)
+	for _, at := range in.left {
+		if at.broken != nil {
+			why = append(why, at.broken)
 		}
 	}
+	return why
 }
 
 // Usage is how many books are in memory, how many bytes they take, how many
@@ -104,13 +117,30 @@ type Usage struct {
 func (b *Books) Usage() Usage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Usage{len(b.inMemory), b.used, len(b.left), b.evictions}
+	u := Usage{Bytes: b.used, Evictions: b.evictions}
+	for _, in := range b.partitions {
+		u.Books += len(in.inMemory)
+		u.Left += len(in.left)
+	}
+	return u
 }
 
 // The rest is called with mu held.
 
-func (b *Books) insert(book *Book) *Book {
-	b.inMemory[book.root] = book
+func (b *Books) drop(partition int32) {
+	in := b.partitions[partition]
+	if in == nil {
+		return
+	}
+	for _, book := range in.inMemory {
+		b.remove(book)
+	}
+	delete(b.partitions, partition)
+}
+
+func (b *Books) insert(in *partition, book *Book) *Book {
+	book.in = in
+	in.inMemory[book.root] = book
 	book.prev, book.next = b.ring.prev, &b.ring
 	book.prev.next, book.next.prev = book, book
 	b.weigh(book)
@@ -118,8 +148,10 @@ func (b *Books) insert(book *Book) *Book {
 }
 
 func (b *Books) remove(book *Book) {
-	delete(b.inMemory, book.root)
+	delete(book.in.inMemory, book.root)
+	book.in = nil
 	book.prev.next, book.next.prev = book.next, book.prev
+	book.prev, book.next = nil, nil
 	b.used -= book.size
 }
 
@@ -140,26 +172,10 @@ func (b *Books) evict() {
 	for book := b.ring.next; b.used > b.limit && book != &b.ring; {
 		next := book.next
 		if book.pins == 0 {
-			b.left[book.root] = book.place()
+			book.in.left[book.root] = book.place()
 			b.remove(book)
 			b.evictions++
 		}
 		book = next
 	}
-}
-
-// place is where a reader has to begin to make the same book again.
-func (b *Book) place() place {
-	at := place{partition: b.partition, offset: b.opens, before: b.covers}
-	if b.erased {
-		return at
-	}
-	// A snapshot's record stands behind the pages that it covers, so pages
-	// before it are read too: their command ids are still remembered.
-	if offset, before, ok := b.applied.oldest(); ok && offset < at.offset {
-		at.offset, at.before = offset, before
-	} else if b.covers > 0 {
-		at.before = b.covers
-	}
-	return at
 }

@@ -1,0 +1,128 @@
+package snapshots
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+)
+
+// history makes a log and, beside it, the books as their owner keeps them.
+type history struct {
+	log  eventLog
+	live *Books // large enough for all
+	now  time.Time
+	ids  map[log.Root][]string
+	rand *rand.Rand
+}
+
+func (h *history) step(t *testing.T) {
+	h.now = h.now.Add(time.Duration(h.rand.IntN(60)) * time.Second)
+	root := rootOf(h.rand.IntN(8))
+	book := acquire(t, h.live, &h.log, root)
+	defer h.live.Release(book)
+	if book.Erased() {
+		return
+	}
+	if book.Last() > 0 && h.rand.IntN(300) == 0 {
+		h.log.erase(root, book.Last(), h.now)
+		// Erasing is a reader's to see: the owner reads it back.
+		h.live = restored(t, &h.log, 1<<30)
+		return
+	}
+	id := fmt.Sprint(root, "/", len(h.ids[root]))
+	h.ids[root] = append(h.ids[root], id)
+	for range 1 + h.rand.IntN(3) {
+		book.AddPage(h.log.page(root, book.Last()+1, id, h.now), h.now)
+	}
+	if h.rand.IntN(20) == 0 {
+		book.SetSnapshot(h.log.snapshot(root, book.Last(), h.now))
+	}
+}
+
+// compact takes away records that later ones of the same key supersede, some of
+// them, as a cleaner does that has come only so far.
+func (h *history) compact() {
+	latest := make(map[string]int64)
+	for _, r := range h.log.records {
+		latest[string(r.Key)] = r.Offset
+	}
+	upTo := h.rand.Int64N(h.log.end())
+	h.log.records = slices.DeleteFunc(h.log.records, func(r log.Record) bool {
+		return r.Offset < upTo && latest[string(r.Key)] != r.Offset
+	})
+}
+
+func (h *history) compare(t *testing.T, b *Books, root log.Root) {
+	t.Helper()
+	got, want := acquire(t, b, &h.log, root), acquire(t, h.live, &h.log, root)
+	defer b.Release(got)
+	defer h.live.Release(want)
+	if got.Last() != want.Last() || got.Erased() != want.Erased() || got.Err() != nil || want.Err() != nil {
+		t.Fatalf("%s: last %d, erased %v (%v); its owner has %d, %v (%v)",
+			root, got.Last(), got.Erased(), got.Err(), want.Last(), want.Erased(), want.Err())
+	}
+	if a, b := got.AppendTo(nil), want.AppendTo(nil); !bytes.Equal(a, b) || got.Size() != len(a) {
+		t.Fatalf("%s: the open book has %d bytes, its owner's %d, and they differ", root, len(a), len(b))
+	}
+	for _, id := range h.ids[root] {
+		f1, l1, o1, k1 := got.Applied(id)
+		f2, l2, o2, k2 := want.Applied(id)
+		if f1 != f2 || l1 != l2 || o1 != o2 || k1 != k2 {
+			t.Fatalf("%s: command %s led to %d–%d at %d (%v); its owner says %d–%d at %d (%v)",
+				root, id, f1, l1, o1, k1, f2, l2, o2, k2)
+		}
+	}
+}
+
+// compareAll has all books loaded at once.
+func (h *history) compareAll(t *testing.T, b *Books) {
+	t.Helper()
+	roots := make([]log.Root, 8)
+	for i := range roots {
+		roots[i] = rootOf(i)
+	}
+	if err := b.Load(t.Context(), h.log.read, h.log.partition, h.log.end(), roots); err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range roots {
+		h.compare(t, b, root)
+	}
+}
+
+// TestFoldedBooksEqualLiveOnes is the reason why an owner may forget everything:
+// whatever is committed, evicted and read back, a book is the one that its owner
+// would have kept.
+func TestFoldedBooksEqualLiveOnes(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			h := &history{
+				log: eventLog{partition: 3}, live: NewBooks(1 << 30), now: time.Unix(1_700_000_000, 0),
+				ids: make(map[log.Root][]string), rand: rand.New(rand.NewPCG(seed, 1)),
+			}
+			h.live = restored(t, &h.log, 1<<30)
+			for i := range 1000 {
+				h.step(t)
+				if i%250 != 249 {
+					continue
+				}
+				if h.rand.IntN(2) == 0 {
+					h.compact()
+				}
+				tight := restored(t, &h.log, 20_000)
+				h.compareAll(t, tight)
+				for range 40 {
+					h.compare(t, tight, rootOf(h.rand.IntN(8)))
+				}
+				if tight.Usage().Evictions == 0 {
+					t.Error("no book had to leave memory: the limit is too wide for this test")
+				}
+			}
+		})
+	}
+}
