@@ -109,8 +109,9 @@ func (m *Member) Join() error {
 		// A fetch that waits leaves out what is resumed meanwhile, so this is
 		// how long reading may take to begin.
 		kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.FetchMaxPartitionBytes(1<<20),
-		kgo.FetchMaxBytes(8<<20),
+		// What is fetched ahead waits in memory: a few transactions' worth.
+		kgo.FetchMaxPartitionBytes(256<<10),
+		kgo.FetchMaxBytes(2<<20),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnPartitionsRevoked(m.revoked),

@@ -13,7 +13,7 @@ const (
 	// maxUnfinished bounds the commands of a partition that were read and are
 	// not finished. Between n of them lie at most n+1 finished stretches, two
 	// varints each, so that the encoding below never grows past maxMetadata.
-	maxUnfinished = 256
+	maxUnfinished = 128
 	// maxSpread bounds how far reading runs ahead of the oldest unfinished
 	// command, for the same reason: a varint of 4 bytes holds it.
 	maxSpread = 1 << 27

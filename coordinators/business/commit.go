@@ -43,7 +43,7 @@ func (w *Worker) wakeAfter(d time.Duration) {
 
 // commit commits what is decided, as much as goes into one transaction.
 func (w *Worker) commit() {
-	var tx partitioning.Transaction
+	tx := partitioning.Transaction{Records: make([]log.Record, 0, 2*len(w.decided))}
 	parts := make(map[*part]bool)
 	bytes, n := 0, 0
 	now := time.Now()

@@ -28,18 +28,24 @@ const notice = 50 * time.Millisecond
 
 // contextual makes a ContextualCommand of an open book and a command, most of
 // which are bytes already. cover is what [coverBefore] gives.
-func contextual(cover []byte, book *snapshots.Book, c *command) []byte {
+func contextual(cover []byte, book *snapshots.Book, c *command) encoded {
 	const events, order = 1, 2 // the fields of ContextualCommand
 	inner := len(cover) + len(c.root) + book.Size()
-	b := make([]byte, 0, inner+len(c.encoded)+len(c.ids)+24)
+	request := requests.Get(inner + len(c.encoded) + len(c.ids) + 24)
+	b := (*request)[:0]
 	b = protowire.AppendTag(b, events, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(inner))
 	b = append(append(b, cover...), c.root[:]...)
 	b = book.AppendTo(b)
 	b = protowire.AppendTag(b, order, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(len(c.encoded)+len(c.ids)))
-	return append(append(b, c.encoded...), c.ids...)
+	*request = append(append(b, c.encoded...), c.ids...)
+	return encoded{mem.NewBuffer(request, requests)}
 }
+
+// requests are where encoded messages come from, and go back to once gRPC has
+// sent them.
+var requests = mem.DefaultBufferPool()
 
 // coverBefore is an EventBook with nothing but a cover, without the root's 16
 // bytes, which are its last.
@@ -56,15 +62,15 @@ type logic struct {
 }
 
 // ask calls BusinessLogic.Handle once. The status is nil if it answered.
-func (l *logic) ask(ctx context.Context, traceparent string, request []byte) (*angzarr.EventBook, *status.Status) {
+func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*angzarr.EventBook, *status.Status) {
 	if traceparent != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent)
 	}
-	answered := &angzarr.EventBook{}
-	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, encoded(request), answered,
+	answered, size := &angzarr.EventBook{}, request.Len()
+	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, answered,
 		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(l.limit), grpc.MaxCallSendMsgSize(64<<20))
 	if err != nil {
-		return nil, l.explain(status.Convert(err), len(request))
+		return nil, l.explain(status.Convert(err), size)
 	}
 	return answered, nil
 }
@@ -134,7 +140,7 @@ func retryAfter(attempts int) time.Duration {
 }
 
 // encoded is a message that is bytes already.
-type encoded []byte
+type encoded struct{ mem.Buffer }
 
 // codec is gRPC's usual one, which besides takes encoded messages as they are.
 type codec struct{}
@@ -143,7 +149,7 @@ func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	if b, ok := v.(encoded); ok {
-		return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+		return mem.BufferSlice{b.Buffer}, nil
 	}
 	b, err := proto.Marshal(v.(proto.Message))
 	return mem.BufferSlice{mem.SliceBuffer(b)}, err
