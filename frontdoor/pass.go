@@ -23,9 +23,10 @@ type parcel struct {
 	partition   int32
 	traceparent string
 
-	stale  bool // who was thought to be the owner is not
-	doubt  bool // a try may have been applied
-	queued bool // a copy may stand in the topic
+	stale   bool   // who was thought to be the owner is not
+	nowhere string // an address at which nobody could be reached
+	doubt   bool   // a try may have been applied
+	queued  bool   // a copy may stand in the topic
 }
 
 // decide hands the parcel to a worker of this process.
@@ -103,18 +104,17 @@ func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error
 		// A rebalance is under way: in a moment somebody is the owner.
 		p.stale = true
 		return nil, again{error: fmt.Errorf("partition %d of %s has no owner yet", p.partition, domain)}
-	case owner.Address == "":
+	case owner.Address == "" || owner.Address == p.nowhere:
 		return nil, errNoPeer
 	}
 	book, err := d.c.Peers.hand(ctx, owner.Address, p)
-	if errors.Is(err, errNoPeer) {
-		p.stale = true
-		if ctx.Err() != nil {
-			return nil, again{error: ctx.Err()}
-		}
-		d.warn.warn("peer "+owner.Address, "a peer can't be reached; what it owns goes through the topic", "peer", owner.Address, "error", err)
+	if !errors.Is(err, errNoPeer) {
+		return book, err
 	}
-	return book, err
+	d.warn.warn("peer "+owner.Address, "a peer can't be reached; what it owns goes through the topic", "peer", owner.Address, "error", err)
+	// It may own nothing any more: the group is asked before the topic is.
+	p.stale, p.nowhere = true, owner.Address
+	return nil, again{error: errors.New(err.Error())}
 }
 
 // pause is how long to wait before another try. An owner is there again within a
