@@ -1,0 +1,79 @@
+package business
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/partitioning"
+)
+
+// SetLogicTimeout is for a worker that does not run yet.
+func (w *Worker) SetLogicTimeout(d time.Duration) { w.logic.timeout = d }
+
+// RefuseUnproved has a worker answer refusals without the group's word.
+func (w *Worker) RefuseUnproved() {
+	w.prover = func(context.Context, []*partitioning.Claim) error { return nil }
+}
+
+// BeforeProof has f run before each proof.
+func (w *Worker) BeforeProof(f func()) {
+	prove := w.prover
+	w.prover = func(ctx context.Context, claims []*partitioning.Claim) error {
+		f()
+		return prove(ctx, claims)
+	}
+}
+
+// Left says what a worker that has ended, or has nothing to do, still holds, ""
+// if nothing. Partitions that it owns are none of it.
+func (w *Worker) Left() (left string) {
+	look := func() {
+		lines, open, early := 0, 0, 0
+		for _, p := range w.parts {
+			lines += len(p.lines)
+			open += p.open
+			early += len(p.early) + len(p.backlog) + len(p.cold)
+		}
+		if n := w.waiting + len(w.decided) + len(w.committing) + len(w.unproved) + len(w.toAsk) + lines + open + early; n != 0 || w.asking.fresh != 0 {
+			left = fmt.Sprintf("%d waiting, %d decided, %d in commit, %d unproved, %d to ask, %d fresh calls, %d lines, %d open, %d not admitted",
+				w.waiting, len(w.decided), len(w.committing), len(w.unproved), len(w.toAsk), w.asking.fresh, lines, open, early)
+		}
+	}
+	if w.loop.do(func() {}) {
+		w.loop.call(look)
+	} else {
+		look()
+	}
+	return left
+}
+
+// Ready says how many partitions take commands.
+func (w *Worker) Ready() (n int) {
+	w.loop.call(func() {
+		for _, p := range w.parts {
+			if p.ready && !p.closing {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// Parts says how many partitions there are beside those that take commands.
+func (w *Worker) Parts() (n int) {
+	w.loop.call(func() { n = len(w.parts) })
+	return n
+}
+
+// Waiting says how many commands are not finished.
+func (w *Worker) Waiting() (n int) {
+	w.loop.call(func() { n = w.waiting })
+	return n
+}
+
+// Committing says how many commands are decided or in commit.
+func (w *Worker) Decided() (n int) {
+	w.loop.call(func() { n = len(w.decided) + len(w.committing) })
+	return n
+}
