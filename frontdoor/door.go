@@ -30,7 +30,10 @@ type Config struct {
 	// MaxCommand bounds a command in bytes, so that it fits into the commands
 	// topic whichever way it goes.
 	MaxCommand int
-	Logger     *slog.Logger
+	// TopicLimits are what the commands topics of this process's domains take
+	// in a batch (max.message.bytes), where that is less.
+	TopicLimits map[string]int32
+	Logger      *slog.Logger
 }
 
 // Door serves BusinessCoordinator.
@@ -75,8 +78,8 @@ func identify(commandID, correlationID string) (string, string) {
 
 // answer addresses a parcel and passes it on.
 func (d *Door) answer(ctx context.Context, p *parcel) (*angzarr.SynchronousProcessingResponse, error) {
-	if p.size > d.c.MaxCommand {
-		return nil, tooLarge(p, d.c.MaxCommand).Err()
+	if limit := d.limit(p.cover.Domain); p.size > limit {
+		return nil, tooLarge(p, limit).Err()
 	}
 	ctx, cancel := answerInTime(ctx)
 	defer cancel()
@@ -91,6 +94,16 @@ func (d *Door) answer(ctx context.Context, p *parcel) (*angzarr.SynchronousProce
 		return nil, err
 	}
 	return responseOf(book), nil
+}
+
+// headroom is what a record's key, headers and batch take beside its value.
+const headroom = 4 << 10
+
+func (d *Door) limit(domain string) int {
+	if most, known := d.c.TopicLimits[domain]; known {
+		return min(d.c.MaxCommand, max(int(most)-headroom, 1))
+	}
+	return d.c.MaxCommand
 }
 
 func responseOf(book *angzarr.EventBook) *angzarr.SynchronousProcessingResponse {

@@ -239,13 +239,19 @@ func TestTopicTakesLess(t *testing.T) {
 	b := logtest.Start(t)
 	b.CreateTopic(t, log.CommandsTopic(b.Domain("door")), 4, "cleanup.policy", "delete", "max.message.bytes", "10000", "retention.ms", "3600000")
 	w := newWorldOn(t, b, echo)
-	door := w.door(nil)
-	_, err := door.Handle(w.within(10*time.Second), w.command(uuid.New(), "id", random(20_000)))
-	st := wantCode(t, err, codes.ResourceExhausted)
-	for _, name := range []string{"max.message.bytes", log.CommandsTopic(w.domain.Name)} {
-		if !strings.Contains(st.Message(), name) {
-			t.Errorf("%q does not name %s", st.Message(), name)
+	theirs, ours := w.door(nil), w.door(nil)
+	ours.c.TopicLimits = map[string]int32{w.domain.Name: w.domain.CommandsMaxBytes}
+	for whose, door := range map[string]*Door{"another process's": theirs, "this process's": ours} {
+		_, err := door.Handle(w.within(10*time.Second), w.command(uuid.New(), "id", random(20_000)))
+		st := wantCode(t, err, codes.ResourceExhausted)
+		for _, name := range []string{"max.message.bytes", log.CommandsTopic(w.domain.Name)} {
+			if !strings.Contains(st.Message(), name) {
+				t.Errorf("%s domain: %q does not name %s", whose, st.Message(), name)
+			}
 		}
+	}
+	if commands := logtest.ReadCommitted(t, w.broker.Cluster, log.CommandsTopic(w.domain.Name)); len(commands) > 0 {
+		t.Errorf("%d commands were written", len(commands))
 	}
 }
 

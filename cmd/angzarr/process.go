@@ -36,6 +36,7 @@ type process struct {
 	writer  *log.Writer
 
 	workers map[string]*business.Worker
+	limits  map[string]int32 // max.message.bytes of their commands topics
 	logics  []logic
 	topic   *frontdoor.Topic
 	peers   *frontdoor.Peers // nil where peers are off
@@ -109,6 +110,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return err
 		}
+		p.limits[b.Domain] = domain.CommandsMaxBytes
 		identity := partitioning.NewIdentity(address)
 		incarnations = append(incarnations, identity.Incarnation)
 		p.workers[b.Domain] = business.NewWorker(business.Config{
@@ -137,18 +139,19 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	p.topic = frontdoor.NewTopic(p.cluster, p.writer, ends, p.log)
 	domains := frontdoor.NewDomains(p.brokers.Domains)
 	door := frontdoor.Config{
-		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log, MaxCommand: maxCommand,
+		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log,
+		MaxCommand: maxCommand, TopicLimits: p.limits,
 	}
 	if p.peerDoor != nil {
 		p.peers = frontdoor.NewPeers(address, incarnations, p.workers, creds)
 		p.closers = append(p.closers, p.peers.Close)
 		door.Peers, door.Owners = p.peers, partitioning.NewOwners(p.brokers.Client())
-		server := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage))
+		server := p.server(grpc.Creds(creds))
 		angzarr.RegisterPeersServer(server, p.peers)
 		p.served = append(p.served, served{server, p.peerDoor})
 	}
 	p.health = health.NewServer()
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
+	server := p.server()
 	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
 	angzarr.RegisterEventQueryServer(server, query.New(p.cluster, p.brokers, domains))
 	healthpb.RegisterHealthServer(server, p.health)
@@ -156,6 +159,12 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	// The callers' door is closed before the peers'.
 	p.served = append([]served{{server, p.door}}, p.served...)
 	return nil
+}
+
+// server makes a server that outlives a bug in one call.
+func (p *process) server(opts ...grpc.ServerOption) *grpc.Server {
+	opts = append(opts, grpc.MaxRecvMsgSize(maxMessage))
+	return grpc.NewServer(append(opts, frontdoor.Recover(p.log)...)...)
 }
 
 const (
