@@ -6,7 +6,9 @@
 //     partitioning → log → proto.
 //   - The Kafka client is spoken to in log, partitioning and bench, and in tests;
 //     all else has this project's own types.
-//   - Nothing sleeps in a test: it waits for what it needs.
+//   - Nothing sleeps in a test, but in testing/synctest's time: it waits for what
+//     it needs.
 //   - Logs are structured: log/slog, never the standard library's log.
 //   - A file that people write has at most 500 lines.
+//   - docs/architecture.md names all packages, and no file or test that is gone.
 package lint
