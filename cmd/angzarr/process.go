@@ -62,7 +62,7 @@ type served struct {
 // newProcess checks the cluster, creates what is missing there, and listens. It
 // does not run anything yet.
 func newProcess(ctx context.Context, c *config.Config, cluster log.Cluster, logger *slog.Logger) (*process, error) {
-	p := &process{log: logger, cluster: cluster, workers: make(map[string]*business.Worker)}
+	p := &process{log: logger, cluster: cluster, workers: make(map[string]*business.Worker), limits: make(map[string]int32)}
 	p.onLogic = p.logLogic
 	if err := p.wire(ctx, c); err != nil {
 		p.close()
