@@ -113,9 +113,9 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 
 // tell plays the demo on a process that runs.
 func (d *demo) tell(ctx context.Context, p *process, data string) error {
-	where := data + ", removed at the end"
-	if d.keep || d.data != "" {
-		where = data
+	where := "in the directory " + data
+	if !d.keep && d.data == "" {
+		where += ", removed at the end"
 	}
 	p.whereabouts(d.out, where)
 	playing, cancel := context.WithTimeout(ctx, demoPatience)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,22 +108,29 @@ func (d *dev) run(ctx context.Context, c *config.Config, logger *slog.Logger) er
 	kafka := log.EmbeddedOptions{Dir: d.data, Addr: d.kafka, Logger: logger}
 	err := serveEmbedded(ctx, c, kafka, logger, func(p *process) {
 		d.print(p)
-		var mu sync.Mutex
-		p.onLogic = func(l logic, there bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			if there {
-				fmt.Fprintf(d.out, "The business logic of %s answers at %s.\n", l.domain, l.address)
-				return
-			}
-			fmt.Fprintf(d.out, "Nothing answers at %s yet: commands of %s wait for it.\n", l.address, l.domain)
-		}
+		p.onLogic = d.sayLogic()
 	})
 	if err != nil {
 		return flagged(err)
 	}
 	fmt.Fprintf(d.out, "Stopped. %s\n", d.whatStays())
 	return nil
+}
+
+// sayLogic makes what says when business logic comes and goes.
+func (d *dev) sayLogic() func(logic, bool) {
+	var mu sync.Mutex
+	since := make(map[string]string)
+	return func(l logic, there bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if there {
+			since[l.domain] = "any more"
+			fmt.Fprintf(d.out, "The business logic of %s answers at %s.\n", l.domain, l.address)
+			return
+		}
+		fmt.Fprintf(d.out, "Nothing answers at %s %s: commands of %s wait for it.\n", l.address, cmp.Or(since[l.domain], "yet"), l.domain)
+	}
 }
 
 // flagged has an error speak of the flag that was given instead of a
@@ -148,7 +156,7 @@ func (d *dev) whatStays() string {
 
 // print says what is where, and what to try.
 func (d *dev) print(p *process) {
-	data := d.data + ", stays; delete it to begin anew"
+	data := "in the directory " + d.data + ": stays; delete it to begin anew"
 	if d.data == "" {
 		data = "in memory only"
 	}

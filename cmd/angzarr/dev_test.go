@@ -41,6 +41,8 @@ func TestDev(t *testing.T) {
 		t.Errorf("%s\n%s", send, created)
 	}
 	read := pasted(t, events)
+	stop()
+	r.wait(t, `^Nothing answers at `+address+` any more: commands of inventory wait for it\.$`)
 	r.stop(t, syscall.SIGINT)
 	r.wait(t, `^Stopped\. The data stays in data\.$`)
 
@@ -51,7 +53,6 @@ func TestDev(t *testing.T) {
 		t.Errorf("after a restart:\n%s\nbefore:\n%s", again, read)
 	}
 	r.stop(t, syscall.SIGTERM)
-	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

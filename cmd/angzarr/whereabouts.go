@@ -18,7 +18,7 @@ func (p *process) whereabouts(out io.Writer, data string) {
 		fmt.Fprintf(table, "business logic\t%s\tof the domain %s\n", l.address, l.domain)
 	}
 	fmt.Fprintf(table, "Kafka\t%s\tembedded, for development: one copy of the data\n", strings.Join(p.cluster.Brokers, ","))
-	fmt.Fprintf(table, "\t\tdata: %s\n", data)
+	fmt.Fprintf(table, "\t\tdata %s\n", data)
 	fmt.Fprintf(table, "metrics\thttp://%s/metrics\n", p.admin.Addr())
 	table.Flush()
 }
