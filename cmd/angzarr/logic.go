@@ -23,6 +23,7 @@ type logic struct {
 // dialLogic reaches the business logic of a domain, once it is there.
 func (p *process) dialLogic(b config.BusinessLogic) (logic, error) {
 	conn, err := grpc.NewClient(b.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// A service that restarts is found again soon; the default waits up
 			// to 120 s.

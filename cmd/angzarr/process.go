@@ -163,9 +163,18 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 
 // server makes a server that outlives a bug in one call.
 func (p *process) server(opts ...grpc.ServerOption) *grpc.Server {
-	opts = append(opts, grpc.MaxRecvMsgSize(maxMessage))
+	opts = append(opts, grpc.MaxRecvMsgSize(maxMessage),
+		// Calls wait for their commit on goroutines whose stacks have grown
+		// already; more calls at a time get new ones.
+		grpc.NumStreamWorkers(256),
+		// Fixed windows: measuring them, as the default does, costs a ping
+		// every few messages.
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window))
 	return grpc.NewServer(append(opts, frontdoor.Recover(p.log)...)...)
 }
+
+// window is how many bytes may be on their way in a stream, and in a connection.
+const window = 1 << 20
 
 const (
 	// maxCommand fits into a commands topic with the brokers' default limit of
