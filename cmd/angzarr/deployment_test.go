@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/log/logtest"
+
+	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
+)
+
+// deployment is some serve processes around one Kafka, with one domain whose
+// business logic is in the test's own process.
+type deployment struct {
+	*testing.T
+	broker  *logtest.Broker
+	domain  string
+	dir     string
+	sidecar []*sidecar
+}
+
+// sidecar is a serve process. It keeps its addresses when it starts again.
+type sidecar struct {
+	*running
+	config string
+	door   pb.BusinessCoordinatorClient
+	query  pb.EventQueryClient
+	conn   *grpc.ClientConn
+}
+
+// deploy starts processes. They take over no partition yet.
+func deploy(t *testing.T, processes int, peers bool, register func(*grpc.Server)) *deployment {
+	t.Helper()
+	d := &deployment{T: t, broker: logtest.Start(t), dir: t.TempDir()}
+	d.domain = d.broker.Domain("deployed")
+	server := grpc.NewServer()
+	register(server)
+	logic, err := listenAndServe(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	for i := range processes {
+		ports := freePorts(t, 2)
+		s := &sidecar{config: filepath.Join(d.dir, fmt.Sprintf("%d.yaml", i))}
+		peered := ""
+		if peers {
+			peered = fmt.Sprintf("peers: {listen: '%s', insecure: true}", ports[1])
+		}
+		config := fmt.Sprintf(`
+listen: %s
+admin: 127.0.0.1:0
+%s
+log: {type: kafka, brokers: [%s], partitions: 6, replication_factor: 1}
+business_logic: [{domain: %s, address: '%s'}]
+`, ports[0], peered, strings.Join(d.broker.Cluster.Brokers, ", "), d.domain, logic)
+		if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s.conn, err = grpc.NewClient(ports[0], grpc.WithTransportCredentials(insecure.NewCredentials()),
+			// The channel's own backoff is not what is tested.
+			grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second})); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.conn.Close() })
+		s.door, s.query = pb.NewBusinessCoordinatorClient(s.conn), pb.NewEventQueryClient(s.conn)
+		d.sidecar = append(d.sidecar, s)
+		d.start(s)
+	}
+	return d
+}
+
+// start starts a process, and returns once it takes calls.
+func (d *deployment) start(s *sidecar) {
+	d.Helper()
+	s.running = start(d.T, d.dir, "serve", "--config", s.config)
+	s.wait(d.T, "msg=ready")
+}
+
+// term has a process stop by itself; it must do so cleanly.
+func (d *deployment) term(s *sidecar) {
+	d.Helper()
+	s.stop(d.T, syscall.SIGTERM)
+}
+
+// kill ends a process at once.
+func (d *deployment) kill(s *sidecar) {
+	d.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		d.Fatal(err)
+	}
+	<-s.ended
+}
+
+// end stops all processes that run; each must end cleanly.
+func (d *deployment) end() {
+	d.Helper()
+	for _, s := range d.sidecar {
+		d.term(s)
+	}
+}
+
+// owns waits until a process that was started owns something.
+func (d *deployment) owns(s *sidecar) {
+	d.Helper()
+	s.wait(d.T, "took over a partition")
+}
+
+// restarts is how many to make: all that is asked for on a real Kafka, a few
+// where every developer waits for them.
+func (d *deployment) restarts(all, few int) int {
+	if d.broker.Fake != nil {
+		return few
+	}
+	return all
+}
+
+// freePorts are addresses at which nobody listens.
+func freePorts(t *testing.T, n int) (addresses []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
+}
+
+// echoLogic answers a command with one event: the command's own payload.
+type echoLogic struct {
+	pb.UnimplementedBusinessLogicServer
+}
+
+func (echoLogic) Handle(_ context.Context, c *pb.ContextualCommand) (*pb.EventBook, error) {
+	return &pb.EventBook{Pages: []*pb.EventPage{{Event: c.Command.Pages[0].Command}}}, nil
+}
+
+func withEcho(s *grpc.Server) { pb.RegisterBusinessLogicServer(s, echoLogic{}) }
+
+// command is one for echoLogic. Its payload is its id.
+func (d *deployment) command(root log.Root, id string) *pb.CommandBook {
+	payload, err := anypb.New(wrapperspb.String(id))
+	if err != nil {
+		d.Fatal(err)
+	}
+	return &pb.CommandBook{
+		Cover:     &pb.Cover{Domain: d.domain, Root: &pb.UUID{Value: root[:]}},
+		Pages:     []*pb.CommandPage{{Command: payload}},
+		CommandId: id,
+	}
+}
