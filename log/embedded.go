@@ -64,7 +64,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 		e.lock.release()
 		return nil, startError(o, err)
 	}
-	logger.Warn("embedded Kafka is for development and tests: one copy of the data, no authentication",
+	logger.Info("embedded Kafka is for development and tests: one copy of the data, no authentication",
 		"brokers", e.Brokers(), "dir", whereabouts(o.Dir))
 	return e, nil
 }

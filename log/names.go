@@ -18,12 +18,14 @@ const (
 	outcomes    = ".outcomes"
 	deadLetters = ".dead-letters"
 
-	// projections is the one name that no domain can have: the topic
-	// angzarr.projections.<projector> of a projector named "events" would be
-	// that domain's history.
-	projections = "projections"
+	// No domain can have these names: its topics, or its group, would be those
+	// of projectors and sagas (angzarr.projections.<projector>, and the groups
+	// angzarr.projector.<name> and angzarr.saga.<name>).
+	projections, projector, saga = "projections", "projector", "saga"
 
-	maxDomain = 100
+	// maxDomain leaves room for the longest rest of a name: Kafka takes 249
+	// characters.
+	maxDomain = 200
 )
 
 // CommandsTopic is where anyone may produce a domain's commands.
@@ -67,8 +69,8 @@ func ValidDomain(domain string) error {
 		return fmt.Errorf("domain is empty: %s", right)
 	case len(domain) > maxDomain:
 		return fmt.Errorf("domain %q… has %d characters: %s", domain[:20], len(domain), right)
-	case domain == projections:
-		return fmt.Errorf("domain %q is taken: topics named %s%s.… hold projections", domain, prefix, projections)
+	case domain == projections, domain == projector, domain == saga:
+		return fmt.Errorf("domain %q is taken: topics or groups named %s%s.… are of projectors and sagas", domain, prefix, domain)
 	}
 	for i, r := range domain {
 		alphanumeric := r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
