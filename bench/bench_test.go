@@ -20,7 +20,7 @@ func short(t *testing.T) bench.Options {
 	return bench.Options{
 		Binary: binary, Partitions: 12, Replication: 1, Sides: bench.SideBare,
 		Callers: 8, Connections: 1, Outstanding: 500, Aggregates: 100, Size: 200,
-		Runs: 2, Warmup: 50 * time.Millisecond, Duration: 300 * time.Millisecond,
+		Runs: 1, Warmup: 50 * time.Millisecond, Duration: 500 * time.Millisecond,
 		SnapshotEvery: 16, Workers: 1, Calls: 64, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -39,7 +39,6 @@ func TestBareCommitsEachCommandOnce(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			options := short(t)
 			change(&options)
 			report, err := bench.Run(t.Context(), options)
