@@ -108,7 +108,7 @@ func (r *reflector) call(ctx context.Context, method, request string) (answer ma
 // Whoever knows an address can use what is behind it.
 func TestDeploymentByReflection(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 1, false, inventory.Register)
+	d := deploy(t, 1, peersOff, inventory.Register)
 	client := learn(t, d.sidecar[0].conn, "angzarr.BusinessCoordinator", "inventory.CreateProduct", "inventory.ProductCreated")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -140,7 +140,7 @@ func TestDeploymentTakesPythonsRecords(t *testing.T) {
 	if python == "" {
 		t.Skip("needs a Python with confluent-kafka: set ANGZARR_TEST_PYTHON to what deploy/kafka/python prints")
 	}
-	d := deploy(t, 1, false, withEcho)
+	d := deploy(t, 1, peersOff, withEcho)
 	const n = 60
 	var input strings.Builder
 	var roots []log.Root

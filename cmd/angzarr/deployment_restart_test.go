@@ -14,9 +14,9 @@ import (
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-func forBoth(t *testing.T, test func(t *testing.T, peers bool)) {
-	for _, peers := range []bool{true, false} {
-		t.Run(map[bool]string{true: "peers on", false: "peers off"}[peers], func(t *testing.T) {
+func forBoth(t *testing.T, test func(t *testing.T, peers string)) {
+	for name, peers := range map[string]string{"peers on": peersInsecure, "peers off": peersOff} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, peers)
 		})
@@ -27,7 +27,7 @@ func forBoth(t *testing.T, test func(t *testing.T, peers bool)) {
 // doors and the topic: nobody who repeats a call notices.
 func TestDeploymentRestarts(t *testing.T) {
 	t.Parallel()
-	forBoth(t, func(t *testing.T, peers bool) {
+	forBoth(t, func(t *testing.T, peers string) {
 		d := deploy(t, 2, peers, withEcho)
 		d.owns(d.sidecar[1])
 		l := d.load(20 * time.Second)
@@ -48,7 +48,7 @@ func TestDeploymentRestarts(t *testing.T) {
 // for its session to end.
 func TestDeploymentIsKilled(t *testing.T) {
 	t.Parallel()
-	forBoth(t, func(t *testing.T, peers bool) {
+	forBoth(t, func(t *testing.T, peers string) {
 		d := deploy(t, 2, peers, withEcho)
 		d.owns(d.sidecar[1])
 		l := d.load(60 * time.Second)
@@ -65,10 +65,11 @@ func TestDeploymentIsKilled(t *testing.T) {
 }
 
 // All stop, all start again: the log, and how far the commands are worked off,
-// are where they were, and the same ids give the same pages.
+// are where they were, and the same ids give the same pages. Between peers that
+// reach each other no call goes through the topic.
 func TestDeploymentComesBack(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 2, true, withEcho)
+	d := deploy(t, 2, peersTLS, withEcho)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	roots := []log.Root{log.Root(uuid.New()), log.Root(uuid.New()), log.Root(uuid.New())}
@@ -88,6 +89,9 @@ func TestDeploymentComesBack(t *testing.T) {
 	l.more(10)
 	l.stop()
 	outcomes, pages := len(l.settled()), d.pages()
+	if outcomes != len(l.produced) {
+		t.Errorf("%d commands went through the topic, %d were written to it", outcomes, len(l.produced))
+	}
 
 	d.end()
 	for _, s := range d.sidecar {

@@ -2,7 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,8 +47,15 @@ type sidecar struct {
 	conn   *grpc.ClientConn
 }
 
+// How processes reach each other, as the configuration says it.
+const (
+	peersOff      = ""
+	peersInsecure = "peers: {listen: '%s', insecure: true}"
+	peersTLS      = "peers: {listen: '%s', tls: {ca: ca.pem, cert: ca.pem, key: key.pem}}"
+)
+
 // deploy starts processes. They take over no partition yet.
-func deploy(t *testing.T, processes int, peers bool, register func(*grpc.Server)) *deployment {
+func deploy(t *testing.T, processes int, peers string, register func(*grpc.Server)) *deployment {
 	t.Helper()
 	d := &deployment{T: t, broker: logtest.Start(t), dir: t.TempDir()}
 	d.domain = d.broker.Domain("deployed")
@@ -53,12 +66,15 @@ func deploy(t *testing.T, processes int, peers bool, register func(*grpc.Server)
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
+	if peers == peersTLS {
+		d.writeCertificate()
+	}
 	for i := range processes {
 		ports := freePorts(t, 2)
 		s := &sidecar{config: filepath.Join(d.dir, fmt.Sprintf("%d.yaml", i))}
-		peered := ""
-		if peers {
-			peered = fmt.Sprintf("peers: {listen: '%s', insecure: true}", ports[1])
+		peered := peers
+		if peers != peersOff {
+			peered = fmt.Sprintf(peers, ports[1])
 		}
 		config := fmt.Sprintf(`
 listen: %s
@@ -81,6 +97,32 @@ business_logic: [{domain: %s, address: '%s'}]
 		d.start(s)
 	}
 	return d
+}
+
+// writeCertificate makes one that is its own authority.
+func (d *deployment) writeCertificate() {
+	d.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		d.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		d.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		d.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"ca.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			d.Fatal(err)
+		}
+	}
 }
 
 // start starts a process, and returns once it takes calls.

@@ -263,11 +263,11 @@ func (p *process) advertise(c *config.Peers) (string, credentials.TransportCrede
 	}
 	both, err := c.TLS.Server()
 	if err != nil {
-		return "", nil, fmt.Errorf("peers.%w", err)
+		return "", nil, fmt.Errorf("peers.tls.%w", err)
 	}
 	client, err := c.TLS.Client()
 	if err != nil {
-		return "", nil, fmt.Errorf("peers.%w", err)
+		return "", nil, fmt.Errorf("peers.tls.%w", err)
 	}
 	both.RootCAs, both.ServerName = client.RootCAs, client.ServerName
 	return address, credentials.NewTLS(both), nil

@@ -83,7 +83,7 @@ func secure(cluster *log.Cluster, c config.Log) error {
 	if c.TLS != nil {
 		tls, err := c.TLS.Client()
 		if err != nil {
-			return fmt.Errorf("log.%w", err)
+			return fmt.Errorf("log.tls.%w", err)
 		}
 		cluster.TLS = tls
 	}
