@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -299,4 +302,37 @@ func TestDomainsComeAndGo(t *testing.T) {
 		_, err := door.Handle(w.within(300*time.Millisecond), book)
 		return status.Code(err) == codes.Unavailable // it has no owner
 	})
+}
+
+// A copy that may stand in the topic is waited for there: whatever the owner said
+// directly, the copy could belie it.
+func TestWhatIsQueuedStaysQueued(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, echo)
+	w.broker.RequireFake(t)
+	worker, _ := w.worker(partitioning.NewIdentity(""))
+	w.owns(worker)
+	door := w.door(nil)
+	w.broker.Fake.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		// The write gets an error, and the process becomes the owner.
+		door.c.Workers = map[string]*business.Worker{w.domain.Name: worker}
+		produce := request.(*kmsg.ProduceRequest)
+		response := produce.ResponseKind().(*kmsg.ProduceResponse)
+		for _, t := range produce.Topics {
+			answer := kmsg.NewProduceResponseTopic()
+			answer.Topic, answer.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				failed := kmsg.NewProduceResponseTopicPartition()
+				failed.Partition, failed.ErrorCode = p.Partition, kerr.InvalidRecord.Code
+				answer.Partitions = append(answer.Partitions, failed)
+			}
+			response.Topics = append(response.Topics, answer)
+		}
+		return response, nil, true
+	})
+	_, err := door.Handle(w.within(10*time.Second), w.command(uuid.New(), "id", "no"))
+	wantCode(t, err, codes.FailedPrecondition)
+	if commands := logtest.ReadCommitted(t, w.broker.Cluster, log.CommandsTopic(w.domain.Name)); len(commands) != 1 {
+		t.Errorf("the topic holds %d copies", len(commands))
+	}
 }
