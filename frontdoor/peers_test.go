@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -313,4 +314,30 @@ func TestLinksArePruned(t *testing.T) {
 		t.Error("a link was made after the end")
 	}
 	p.release(busy)
+}
+
+// Who keeps silent is not waited for until gRPC gives up.
+func TestReachIsBounded(t *testing.T) {
+	t.Parallel()
+	l, err := newLink(listen(t).Addr().String(), insecure.NewCredentials())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.conn.Close()
+	if err := l.reach(t.Context()); err == nil || l.conn.GetState() != connectivity.Connecting {
+		t.Errorf("the connection is %v: %v", l.conn.GetState(), err)
+	}
+}
+
+// The reader of replies serves all callers: none may hold it up.
+func TestWaiterNeverBlocks(t *testing.T) {
+	var all waiting
+	w := all.begin()
+	for n := range 100 {
+		w.take(reply{n, &angzarr.Outcome{}})
+	}
+	all.end(w)
+	if found, _ := all.find(string(w.tag(1))); found != nil {
+		t.Error("who has gone is still found")
+	}
 }
