@@ -3,7 +3,6 @@ package partitioning_test
 import (
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,20 +36,6 @@ func TestEachPartitionIsAssignedOnce(t *testing.T) {
 	}
 }
 
-// rejoining holds a member up between hearing of a rebalance and joining it.
-func rejoining(x *wire) (waits <-chan struct{}, release func()) {
-	waiting, released := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	x.on(kmsg.JoinGroup, func(kmsg.Request) fate {
-		once.Do(func() { close(waiting) })
-		<-released
-		return passes
-	})
-	release = sync.OnceFunc(func() { close(released) })
-	x.t.Cleanup(release)
-	return waiting, release
-}
-
 // A member that is evicted while it rejoins gets a new member id, and the group
 // may give it back what another has written to meanwhile. The client reports no
 // loss: who believes it decides from a stale book, with a good generation.
@@ -60,7 +45,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		x := newWire(t, w.Cluster.Brokers[0])
 		a := w.rawMember(x)
 		eventually(t, "owns the partition", func() bool { return a.owns(0) })
-		waits, release := rejoining(x)
+		waits, release := holding(x, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evictMember(w.members()["raw"])
@@ -82,7 +67,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join()
 		old := a.claim(0)
-		waits, release := rejoining(a.wire)
+		waits, release := holding(a.wire, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evict(a)
@@ -103,7 +88,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		late := make(chan error, 1)
 		a.revoking = func(c []*partitioning.Claim) { late <- a.commit(c[0], "1 by a") }
 		a.losing = func(c []*partitioning.Claim) { late <- a.commit(c[0], "1 by a") }
-		waits, release := rejoining(a.wire)
+		waits, release := holding(a.wire, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evict(a)

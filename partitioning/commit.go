@@ -17,6 +17,10 @@ import (
 // timeout. Finding out what became of an end without an answer is not bounded.
 const commitTimeout = 5 * time.Second
 
+// abortTimeout is how long a producer may take to abort before it is given up.
+// It takes long if what it has sent is not answered.
+const abortTimeout = time.Second
+
 // Transaction is what is committed together: records, and how far the
 // partitions that they came from have been worked off.
 type Transaction struct {
@@ -94,7 +98,7 @@ func (m *Member) begin(ctx context.Context) error {
 // the producer is given up: what it left open is ended under its id, by us or
 // by whoever takes over.
 func (m *Member) abort(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	err := m.producer.client.AbortBufferedRecords(ctx)
 	if err == nil {

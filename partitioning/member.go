@@ -79,6 +79,7 @@ type Member struct {
 	producer   *producer  // owned by Commit
 	producers  int        // owned by Commit
 	abandoned  []string   // transactional ids that may be open; owned by Commit
+	complained time.Time  // when a partition was last said to be unreadable; owned by Poll
 
 	joined chan struct{} // closed once consumer is set: callbacks come earlier
 	failed chan error    // what the member can't go on after
@@ -174,17 +175,23 @@ func (m *Member) Poll(ctx context.Context, maxRecords int) ([]Fetched, error) {
 	return polled, nil
 }
 
-// unreadable says which partitions can't be read, and why. What is out of range
-// was deleted while it was waiting: where to go on is found out as at the start.
+// unreadable says which partitions can't be read, and why. The client gives such
+// errors as fast as it is polled.
 func (m *Member) unreadable(ctx context.Context, errs []kgo.FetchError) {
 	for _, e := range errs {
-		if kerr.IsRetriable(e.Err) || e.Topic == "" {
+		switch {
+		case kerr.IsRetriable(e.Err) || e.Topic == "":
+			continue
+		case errors.Is(e.Err, kerr.OffsetOutOfRange):
+			// Deleted while it waited. Where to go on is found out as at the start.
+			m.pause([]int32{e.Partition})
+			m.startOver(ctx)
+		case time.Since(m.complained) < time.Second:
+			_ = sleep(ctx, 10*time.Millisecond)
 			continue
 		}
-		m.log.Warn("a partition can't be read", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
-		if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-			m.startOver(ctx)
-		}
+		m.complained = time.Now()
+		m.log.Error("a partition can't be read", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	passes      fate = iota
 	losesItself      // the broker never sees it, and the connection breaks
 	losesAnswer      // the broker acts on it, then the connection breaks
+	isLast           // the broker acts on it, then the wire is cut
 )
 
 // rule decides on a request. It may block, which holds the request and all
@@ -71,6 +72,21 @@ func (w *wire) on(key kmsg.Key, r rule) {
 		}
 		return r(req)
 	})
+}
+
+// holding has requests of a key wait until they are released, at the latest when
+// the test ends.
+func holding(w *wire, key kmsg.Key) (held <-chan struct{}, release func()) {
+	holds, released := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(holds) })
+	w.on(key, func(kmsg.Request) fate {
+		first()
+		<-released
+		return passes
+	})
+	release = sync.OnceFunc(func() { close(released) })
+	w.t.Cleanup(release)
+	return holds, release
 }
 
 // cut breaks the wire for good, as a crash does: nothing that was not sent
@@ -130,6 +146,9 @@ func (w *wire) serve(client net.Conn) {
 		defer broker.Close()
 		for r := range asked {
 			answer, err := readFrame(broker)
+			if r.fate == isLast {
+				w.cut()
+			}
 			if err != nil || r.fate == losesAnswer {
 				return
 			}
