@@ -53,11 +53,12 @@ func newServer(t testing.TB) *server {
 }
 
 func (s *server) begin(f logicFunc) {
-	l, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		s.t.Error(err)
-		return
-	}
+	var l net.Listener
+	eventually(s.t, "the place is free", func() (ok bool) {
+		var err error
+		l, err = net.Listen("tcp", s.addr)
+		return err == nil
+	})
 	g := grpc.NewServer(grpc.ChainUnaryInterceptor(recovers))
 	angzarr.RegisterBusinessLogicServer(g, logicServer{logicFunc: f})
 	s.mu.Lock()
@@ -88,7 +89,10 @@ func recovers(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc
 func (s *server) conn() grpc.ClientConnInterface {
 	s.t.Helper()
 	conn, err := grpc.NewClient(s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, MaxDelay: 20 * time.Millisecond}}))
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.5, MaxDelay: 20 * time.Millisecond},
+			MinConnectTimeout: time.Second,
+		}))
 	if err != nil {
 		s.t.Fatal(err)
 	}

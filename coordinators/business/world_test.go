@@ -210,9 +210,29 @@ func (w *world) forget(x *worker) {
 	w.workers = slices.DeleteFunc(w.workers, func(other *worker) bool { return other == x })
 }
 
-// quiet waits until no worker has anything to do.
+// caughtUp says whether all that lies in the commands topic is finished.
+func (w *world) caughtUp() bool {
+	w.t.Helper()
+	want := make(map[int32]int64)
+	for _, r := range logtest.ReadCommitted(w.t, w.Cluster, log.CommandsTopic(w.domain.Name)) {
+		want[r.Partition] = r.Offset + 1
+	}
+	offsets, err := kadm.NewClient(w.client).FetchOffsets(w.t.Context(), log.Group(w.domain.Name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for p, end := range want {
+		if o, _ := offsets.Lookup(log.CommandsTopic(w.domain.Name), p); o.At < end {
+			return false
+		}
+	}
+	return true
+}
+
+// quiet waits until all is finished, and no worker has anything to do.
 func (w *world) quiet() {
 	w.t.Helper()
+	eventually(w.t, "all commands of the topic are finished", w.caughtUp)
 	var left string
 	defer func() {
 		if w.t.Failed() && left != "" {
