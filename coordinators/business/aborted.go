@@ -66,16 +66,14 @@ func (w *Worker) separate(batch, again []*decision) []*decision {
 // does without its snapshot, then it becomes a refusal, then the least that can
 // be said of one. False says that it is no longer to be committed.
 func (w *Worker) shrink(d *decision) bool {
-	size := recordsSize(d.records)
-	d.records = nil
 	switch {
 	case d.refused != nil:
 		d.cut = true
 	case d.snapshot != nil && len(d.pages) > 0:
-		w.log.Warn("a snapshot was left out: it may be larger than its topic allows", "root", d.root, "bytes", size)
+		w.log.Warn("a snapshot was left out: it may be larger than its topic allows", "root", d.root, "bytes", d.size)
 		d.snapshot = nil
 	default:
-		d.refused = tooLargeForTopic(size)
+		d.refused = tooLargeForTopic(d.size)
 		d.pages, d.snapshot, d.repeat, d.forward = nil, nil, nil, false
 		d.dead = d.polled != nil
 	}

@@ -48,19 +48,16 @@ func (w *Worker) commit() {
 	bytes, n := 0, 0
 	now := time.Now()
 	for _, d := range w.decided {
-		if d.records == nil {
-			d.records = w.recordsOf(d, now)
-		}
-		size := 0
-		for i := range d.records {
-			size += d.records[i].Size()
-		}
-		if n > 0 && (bytes+size > batchBytes || len(tx.Records)+len(d.records) > batchRecords || w.oneByOne > 0) {
+		before := len(tx.Records)
+		tx.Records = w.appendRecords(tx.Records, d, now)
+		d.records = len(tx.Records) - before
+		d.size = recordsSize(tx.Records[before:])
+		if n > 0 && (bytes+d.size > batchBytes || len(tx.Records) > batchRecords || w.oneByOne > 0) {
+			tx.Records = tx.Records[:before]
 			break
 		}
 		n++
-		bytes += size
-		tx.Records = append(tx.Records, d.records...)
+		bytes += d.size
 		parts[d.part] = true
 		if d.polled != nil {
 			d.part.claim.Progress.Finish(d.polled.Offset)
@@ -93,8 +90,8 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 	w.oneByOne = max(0, w.oneByOne-1)
 	w.metrics.stage(stageCommit, took)
 	for _, d := range batch {
-		mine := records[:len(d.records)]
-		records = records[len(d.records):]
+		mine := records[:d.records]
+		records = records[d.records:]
 		w.apply(d, mine)
 	}
 	for p := range partsOf(batch) {

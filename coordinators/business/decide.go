@@ -20,8 +20,9 @@ type decision struct {
 	dead     bool               // it is to become a dead letter
 	forward  bool               // it is to go to the partition where it belongs
 
-	records []log.Record // what its transaction writes for it
-	cut     bool         // the least that says so is written, as more is too large
+	records int  // how many its transaction writes for it
+	size    int  // and of how many bytes
+	cut     bool // the least that says so is written, as more is too large
 }
 
 // decide does what needs no business logic, or asks it.

@@ -37,11 +37,19 @@ func (w *Worker) polled(fetched []partitioning.Fetched) {
 		if p == nil || p.claim != f.Claim || p.closing {
 			continue // polled under a claim that has ended: another owner's now
 		}
-		p.backlog = append(p.backlog, f.Records...)
+		if len(p.backlog) == 0 {
+			p.backlog = f.Records
+		} else {
+			p.backlog = append(p.backlog, f.Records...)
+		}
 		w.admit(p)
 	}
 	w.step()
 }
+
+// A partition is not read while more than pauseAt of its records wait, until
+// they are resumeAt: what the client has fetched ahead by then is fetched again.
+const pauseAt, resumeAt = 512, 64
 
 // admit lets in as many of a part's records as may wait, and reads on or stops
 // reading accordingly.
@@ -51,12 +59,12 @@ func (w *Worker) admit(p *part) {
 	}
 	n := 0
 	for ; n < len(p.backlog) && !p.claim.Progress.Full() && w.waiting < w.limits.waiting; n++ {
-		r := p.backlog[n]
+		r := &p.backlog[n]
 		if !p.claim.Progress.Admit(r.Offset) {
 			continue // finished by an earlier owner
 		}
 		w.waiting++
-		c, st := read(w.domain.Name, &r)
+		c, st := read(w.domain.Name, r)
 		c.part, c.arrived = p, time.Now()
 		switch {
 		case st != nil:
@@ -70,11 +78,11 @@ func (w *Worker) admit(p *part) {
 	if p.backlog = p.backlog[n:]; len(p.backlog) == 0 {
 		p.backlog = nil
 	}
-	switch full := p.backlog != nil; {
-	case full && !p.paused:
+	switch waiting := len(p.backlog); {
+	case waiting > pauseAt && !p.paused:
 		p.paused = true
 		w.member.Pause(p.claim.Partition)
-	case !full && p.paused:
+	case waiting <= resumeAt && p.paused:
 		p.paused = false
 		w.member.Resume(p.claim.Partition)
 	}

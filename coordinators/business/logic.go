@@ -59,6 +59,13 @@ type logic struct {
 	conn    grpc.ClientConnInterface
 	limit   int           // bytes of an answer
 	timeout time.Duration // of a call
+	options []grpc.CallOption
+}
+
+func newLogic(conn grpc.ClientConnInterface, limit int) logic {
+	return logic{conn: conn, limit: limit, timeout: logicTimeout, options: []grpc.CallOption{
+		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(64 << 20), grpc.StaticMethod(),
+	}}
 }
 
 // ask calls BusinessLogic.Handle once. The status is nil if it answered.
@@ -67,8 +74,7 @@ func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*
 		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent)
 	}
 	answered, size := &angzarr.EventBook{}, request.Len()
-	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, answered,
-		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(l.limit), grpc.MaxCallSendMsgSize(64<<20))
+	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, answered, l.options...)
 	if err != nil {
 		return nil, l.explain(status.Convert(err), size)
 	}

@@ -10,11 +10,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// recordsOf makes the records of a decision: its pages first, then the snapshot
-// that covers them, then what becomes of a polled command.
-func (w *Worker) recordsOf(d *decision, now time.Time) []log.Record {
+// appendRecords appends the records of a decision: its pages first, then the
+// snapshot that covers them, then what becomes of a polled command.
+func (w *Worker) appendRecords(records []log.Record, d *decision, now time.Time) []log.Record {
 	partition := d.part.claim.Partition
-	var records []log.Record
 	for i := range d.pages {
 		records = append(records, d.pages[i].Encode(w.domain.Name, partition))
 	}

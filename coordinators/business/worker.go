@@ -75,7 +75,7 @@ const headroom = 4 << 10
 func NewWorker(c Config) *Worker {
 	w := &Worker{
 		domain: c.Domain, cluster: c.Cluster,
-		logic: logic{conn: c.Logic, limit: c.Answer, timeout: logicTimeout},
+		logic: newLogic(c.Logic, c.Answer),
 		books: c.Books, replies: c.Replies, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
 		loop: newLoop(), askers: newAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
