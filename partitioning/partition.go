@@ -1,6 +1,8 @@
 package partitioning
 
 import (
+	"sync"
+
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -12,5 +14,11 @@ var keyed = kgo.StickyKeyPartitioner(nil).ForTopic("")
 // chooses for a record whose key is the root's 16 bytes (murmur2, made
 // positive, modulo the number of partitions).
 func Of(root log.Root, partitions int32) int32 {
-	return int32(keyed.Partition(&kgo.Record{Key: root[:]}, int(partitions)))
+	r := keys.Get().(*kgo.Record)
+	defer keys.Put(r)
+	copy(r.Key, root[:])
+	return int32(keyed.Partition(r, int(partitions)))
 }
+
+// keys are records with room for a root as their key.
+var keys = sync.Pool{New: func() any { return &kgo.Record{Key: make([]byte, len(log.Root{}))} }}

@@ -85,19 +85,24 @@ const maxRecords = 100_000
 // produce writes the records into the transaction that is open, and returns once
 // every one is acknowledged and knows its offset, or with the first error.
 func (p *producer) produce(ctx context.Context, records []log.Record) error {
-	failed := make(chan error, len(records))
-	offsets := make([]int64, len(records)) // promises may come after the context's end
+	failed := make(chan error, 1) // the first
+	promise := func(k *kgo.Record, err error) {
+		if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
+			err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		if err != nil {
+			select {
+			case failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err):
+			default:
+			}
+		}
+	}
+	// Promises may come after the context's end: what they write is the
+	// client's, until Flush has returned nil.
+	handed := make([]kgo.Record, len(records))
 	for i := range records {
-		p.client.Produce(ctx, records[i].ToClient(), func(k *kgo.Record, err error) {
-			if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
-				err = fmt.Errorf("%w: %w", ErrTooLarge, err)
-			}
-			if err != nil {
-				failed <- fmt.Errorf("produce to %s/%d: %w", k.Topic, k.Partition, err)
-				return
-			}
-			offsets[i] = k.Offset
-		})
+		handed[i] = *records[i].ToClient() // inlined: one allocation for all
+		p.client.Produce(ctx, &handed[i], promise)
 	}
 	// Flush returns nil after the last promise has been called.
 	err := p.client.Flush(ctx)
@@ -109,7 +114,7 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 		return err
 	}
 	for i := range records {
-		records[i].Offset = offsets[i]
+		records[i].Offset = handed[i].Offset
 	}
 	return nil
 }
