@@ -17,9 +17,11 @@ type Fate int
 
 // The fates of requests on a [Wire].
 const (
-	Passes      Fate = iota
-	LosesItself      // the broker never sees it, and the connection breaks
-	LosesAnswer      // the broker acts on it, then the connection breaks
+	Passes        Fate = iota
+	LosesItself        // the broker never sees it, and the connection breaks
+	LosesAnswer        // the broker acts on it, then the connection breaks
+	CrashesBefore      // the broker never sees it, and the wire breaks for good
+	CrashesAfter       // the broker acts on it, then the wire breaks for good
 )
 
 // Rule decides on a request. It may block, which holds the request and all
@@ -139,7 +141,10 @@ func (w *Wire) serve(client net.Conn) {
 		defer broker.Close()
 		for r := range asked {
 			answer, err := readFrame(broker)
-			if err != nil || r.fate == LosesAnswer {
+			if r.fate == CrashesAfter {
+				w.Cut()
+			}
+			if err != nil || r.fate == LosesAnswer || r.fate == CrashesAfter {
 				return
 			}
 			if _, err := client.Write(frame(w.redirect(r, answer))); err != nil {
@@ -155,7 +160,10 @@ func (w *Wire) serve(client net.Conn) {
 		}
 		req := parse(raw)
 		r := request{req.Key(), req.GetVersion(), w.fateOf(req)}
-		if r.fate == LosesItself {
+		if r.fate == CrashesBefore {
+			w.Cut()
+		}
+		if r.fate == LosesItself || r.fate == CrashesBefore {
 			return
 		}
 		asked <- r
