@@ -21,7 +21,7 @@ func short(t *testing.T) bench.Options {
 		Binary: binary, Partitions: 12, Replication: 1, Sides: bench.SideBare,
 		Callers: 8, Connections: 1, Outstanding: 500, Aggregates: 100, Size: 200,
 		Runs: 1, Warmup: 50 * time.Millisecond, Duration: 500 * time.Millisecond,
-		SnapshotEvery: 16, Workers: 1, Calls: 64, Log: slog.New(slog.DiscardHandler),
+		SnapshotEvery: 4, Workers: 1, Calls: 64, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -20,7 +20,7 @@ const benchHelp = `Measure the write path: commands in, committed events out.
 Load and business logic run in this process, the coordinator in a child process
 ("angzarr serve" with a configuration of its own), each run in a new domain whose
 topics are deleted afterwards. The business logic answers every command with one
-event of the command's size, and with a snapshot every 16 pages, so that open
+event of the command's size, and with a snapshot every 4 pages, so that open
 books stay short.
 
 --grpc is a closed loop: each of --callers sends its next command when the last
@@ -98,7 +98,7 @@ func loadFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.DurationVar(&o.LogicDelay, "logic-delay", 0, "how long business logic takes")
 	flags.DurationVar(&o.SlowRoot, "slow-root", 0, "keep one more root busy for which logic takes this long, and count it apart")
 	flags.Lookup("slow-root").NoOptDefVal = "2s"
-	flags.IntVar(&o.SnapshotEvery, "snapshot-every", 16, "pages that an open book may have before logic returns a snapshot")
+	flags.IntVar(&o.SnapshotEvery, "snapshot-every", 4, "pages that an open book may have before logic returns a snapshot")
 }
 
 func deploymentFlags(flags *pflag.FlagSet, o *bench.Options) {
