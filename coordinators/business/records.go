@@ -29,7 +29,9 @@ func (w *Worker) appendRecords(records []log.Record, d *decision, now time.Time)
 	if d.forward {
 		return append(records, forwardOf(d.command, w.domain.Name, w.domain.Partitions))
 	}
-	if d.dead {
+	// Whoever asked for a reply hears of it, as a caller does; a record that
+	// can't be read is kept all the same.
+	if d.dead && (d.replyTo < 0 || !d.rooted) {
 		records = append(records, w.deadLetter(d, now))
 	}
 	outcome := log.Record{
