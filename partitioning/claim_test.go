@@ -40,6 +40,7 @@ func TestEachPartitionIsAssignedOnce(t *testing.T) {
 // may give it back what another has written to meanwhile. The client reports no
 // loss: who believes it decides from a stale book, with a good generation.
 func TestEvictedWhileRejoining(t *testing.T) {
+	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
 		x := newWire(t, w.Cluster.Brokers[0])

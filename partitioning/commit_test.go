@@ -26,6 +26,7 @@ func versions(t *testing.T, test func(t *testing.T, w *world, opts ...option)) {
 }
 
 func TestCommit(t *testing.T) {
+	t.Parallel()
 	versions(t, func(t *testing.T, w *world, opts ...option) {
 		w.command(0, "c0", "c1")
 		a := w.join(opts...)
@@ -58,6 +59,7 @@ func TestCommit(t *testing.T) {
 
 // Nothing but the group knows that a worker was deposed: it goes on as before.
 func TestTwoOwners(t *testing.T) {
+	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.raw("a") // the owner until now, which nobody has told
@@ -108,6 +110,7 @@ func TestTwoOwners(t *testing.T) {
 // group moves on, the next owner reads up to the high watermark, and then the
 // pages appear behind it.
 func TestOffsetsAfterProduce(t *testing.T) {
+	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
 		x := newWire(t, w.Cluster.Brokers[0])

@@ -14,6 +14,7 @@ import (
 // A worker dies at every step of a commit, before and after the broker has acted
 // on it. Its successor finds each command either done or to be done.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		key  kmsg.Key
 		opts []option

@@ -46,6 +46,7 @@ func (w *world) deleteRecords(partition int32, before int64) {
 // An idle group's offsets expire. What is in the log then may have been handled
 // or not: nobody but the operator can say.
 func TestMissingOffsets(t *testing.T) {
+	t.Parallel()
 	prepare := func(t *testing.T) *world {
 		w := newWorld(t, 1)
 		w.command(0, "c0", "c1", "c2")

@@ -2,12 +2,10 @@ package partitioning
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // resolve finds out what became of a transaction whose end got no good answer.
@@ -17,12 +15,12 @@ import (
 // The producer is replaced and its id ended, so that nothing can commit the
 // transaction any more. Then one of its records tells for all: it is in the
 // committed view, or the last stable offset has passed it and it never will be.
-// It asks for as long as it takes, or until ctx ends.
+// It asks for as long as it takes, or until ctx ends, or the member has left.
 func (m *Member) resolve(ctx context.Context, witness *log.Record, cause error) error {
 	gone := m.producer
 	m.producer = nil
 	gone.client.Close()
-	for wait := poll; ; wait = min(2*wait, time.Second) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		committed, err := m.committed(ctx, gone.transactionalID, witness)
 		switch {
 		case err == nil && committed:
@@ -32,7 +30,7 @@ func (m *Member) resolve(ctx context.Context, witness *log.Record, cause error) 
 			return fmt.Errorf("%w: the log says so: %w", ErrNotCommitted, cause)
 		}
 		m.log.Warn("the log does not say yet what became of a transaction", "id", gone.transactionalID, "error", err)
-		if sleep(ctx, wait) != nil || errors.Is(err, kgo.ErrClientClosed) {
+		if sleep(ctx, wait) != nil || m.consumer.Context().Err() != nil {
 			m.abandoned = append(m.abandoned, gone.transactionalID)
 			return fmt.Errorf("%w: %w: %w", ErrOutcomeUnknown, err, cause)
 		}

@@ -54,6 +54,7 @@ func (x *worker) transactionalID() string { return x.w.group + "/" + x.id.Incarn
 // The broker commits, its answer is lost, somebody fences the producer, and what
 // the client hears at last is that it was fenced.
 func TestFencedAlthoughCommitted(t *testing.T) {
+	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
 		x := newWire(t, w.Cluster.Brokers[0])
@@ -78,6 +79,7 @@ func TestFencedAlthoughCommitted(t *testing.T) {
 
 // The same, but the broker never saw the end.
 func TestFencedAndAborted(t *testing.T) {
+	t.Parallel()
 	versions(t, func(t *testing.T, w *world, opts ...option) {
 		a := w.join(opts...)
 		c := a.claim(0)
@@ -92,8 +94,10 @@ func TestFencedAndAborted(t *testing.T) {
 
 // An end that is answered only when tried again is no doubt.
 func TestEndIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for name, lost := range map[string]fate{"request": losesItself, "answer": losesAnswer} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			versions(t, func(t *testing.T, w *world, opts ...option) {
 				a := w.join(opts...)
 				c := a.claim(0)

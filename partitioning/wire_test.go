@@ -35,6 +35,7 @@ type wire struct {
 
 	mu     sync.Mutex
 	rules  []rule
+	forged map[int16]func(kmsg.Response)
 	conns  map[net.Conn]bool
 	broken bool
 }
@@ -45,7 +46,7 @@ func newWire(t testing.TB, upstream string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{t: t, listener: l, upstream: upstream, conns: make(map[net.Conn]bool)}
+	w := &wire{t: t, listener: l, upstream: upstream, conns: make(map[net.Conn]bool), forged: make(map[int16]func(kmsg.Response))}
 	t.Cleanup(w.cut)
 	go func() {
 		for {
@@ -152,7 +153,7 @@ func (w *wire) serve(client net.Conn) {
 			if err != nil || r.fate == losesAnswer {
 				return
 			}
-			if _, err := client.Write(frame(w.redirect(r, answer))); err != nil {
+			if _, err := client.Write(frame(w.answered(r, answer))); err != nil {
 				return
 			}
 		}
@@ -175,8 +176,19 @@ func (w *wire) serve(client net.Conn) {
 	}
 }
 
-// redirect keeps clients on the wire: brokers tell them their own addresses.
-func (w *wire) redirect(r request, answer []byte) []byte {
+// forge has answers to requests of a key changed.
+func (w *wire) forge(key kmsg.Key, change func(kmsg.Response)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forged[key.Int16()] = change
+}
+
+// answered gives what the client gets to see of an answer. It keeps clients on
+// the wire: brokers tell them their own addresses.
+func (w *wire) answered(r request, answer []byte) []byte {
+	w.mu.Lock()
+	change := w.forged[r.key]
+	w.mu.Unlock()
 	resp := kmsg.ResponseForKey(r.key)
 	resp.SetVersion(r.version)
 	head := 4 // correlation id, then tags
@@ -188,23 +200,23 @@ func (w *wire) redirect(r request, answer []byte) []byte {
 	port := int32(n)
 	switch resp := resp.(type) {
 	case *kmsg.MetadataResponse:
-		if resp.ReadFrom(answer[head:]) != nil {
-			return answer
-		}
-		for i := range resp.Brokers {
-			resp.Brokers[i].Host, resp.Brokers[i].Port = host, port
+		change = func(kmsg.Response) {
+			for i := range resp.Brokers {
+				resp.Brokers[i].Host, resp.Brokers[i].Port = host, port
+			}
 		}
 	case *kmsg.FindCoordinatorResponse:
-		if resp.ReadFrom(answer[head:]) != nil {
-			return answer
+		change = func(kmsg.Response) {
+			resp.Host, resp.Port = host, port
+			for i := range resp.Coordinators {
+				resp.Coordinators[i].Host, resp.Coordinators[i].Port = host, port
+			}
 		}
-		resp.Host, resp.Port = host, port
-		for i := range resp.Coordinators {
-			resp.Coordinators[i].Host, resp.Coordinators[i].Port = host, port
-		}
-	default:
+	}
+	if change == nil || resp.ReadFrom(answer[head:]) != nil {
 		return answer
 	}
+	change(resp)
 	return resp.AppendTo(answer[:head:head])
 }
 
