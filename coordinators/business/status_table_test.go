@@ -103,7 +103,7 @@ var statusTable = []row{
 func TestStatusTable(t *testing.T) {
 	w := newWorld(t, 2)
 	x := w.worker(serve(t, odd), withBooks(64<<20))
-	x.SetLogicTimeout(200 * time.Millisecond)
+	x.SetLogicTimeout(time.Second)
 	x.run().ownsAll()
 	o := w.outcomes()
 	type sent struct {
