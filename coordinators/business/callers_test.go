@@ -10,6 +10,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
+	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -133,6 +134,83 @@ func TestACallerThatGivesUp(t *testing.T) {
 	}
 }
 
+// Business logic has answered, and before that is heard of the caller gives up.
+func TestACallerThatGivesUpAtTheLastMoment(t *testing.T) {
+	w := newWorld(t, 1)
+	g := newGate()
+	x := w.owner(g.logic(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := x.goHandle(ctx, w.order(w.root(0), "it", "hold"))
+	await(t, "logic is asked", g.entered)
+	let := x.Block()
+	close(g.open)
+	eventually(t, "its answer is there", func() bool { return x.Heard() > 0 })
+	cancel()
+	if r := await(t, "the caller is let go", answer); status.Code(r.err) != codes.Canceled {
+		t.Errorf("it is told %v, %v", r.book, r.err)
+	}
+	let()
+	w.quiet()
+	if h := w.audit(); len(h.commands) != 0 {
+		t.Error("it was applied although its caller knows that it was not")
+	}
+}
+
+// A call may come before its partition is taken over. Whatever becomes of it,
+// nothing else has to come for it to be answered.
+func TestACallBeforeTheTakeover(t *testing.T) {
+	w := newWorld(t, 1)
+	before := w.owner(serve(t, simple))
+	w.must(w.order(w.root(0), "first", "x"))
+	before.stop()
+	x := w.worker(serve(t, simple))
+	reading, read := make(chan struct{}, 100), make(chan struct{})
+	x.wire.On(kmsg.Fetch, func(req kmsg.Request) logtest.Fate {
+		for _, topic := range req.(*kmsg.FetchRequest).Topics {
+			if topic.TopicID != w.domain.CommandsID {
+				reading <- struct{}{}
+				<-read
+			}
+		}
+		return logtest.Passes
+	})
+	x.run()
+	await(t, "events are about to be read", reading)
+	if !x.Owns(0) || x.Ready() != 0 {
+		t.Fatal("the takeover is over")
+	}
+	late := w.order(w.root(0), "late", "x")
+	late.Pages[0].Sequence = 5
+	answer := x.goHandle(t.Context(), late)
+	eventually(t, "it waits", func() bool { return x.Waiting() == 1 })
+	close(read)
+	if r := await(t, "an answer", answer); status.Code(r.err) != codes.Aborted {
+		t.Errorf("it is told %v, %v", r.book, r.err)
+	}
+}
+
+// What was polled under a claim that has ended is thrown away, though the
+// partition came back: another may have handled it meanwhile.
+func TestRecordsOfALostClaim(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.owner(serve(t, simple))
+	root := w.root(0)
+	r := log.FromClient(w.recordOf(w.order(root, "stale", "x")))
+	r.Topic = log.CommandsTopic(w.domain.Name)
+	x.Polled([]partitioning.Fetched{{Claim: &partitioning.Claim{Partition: 0}, Records: []log.Record{r}}})
+	if left := x.Left(); left != "" {
+		t.Errorf("it was taken in: %s", left)
+	}
+	o := w.outcomes()
+	w.put(w.recordOf(w.order(root, "first", "x"))) // at the same offset
+	if got := o.of("first"); got.FirstPage != 1 {
+		t.Errorf("%v", got)
+	}
+	if h := w.audit(); len(h.commands) != 1 {
+		t.Errorf("the log has %d commands", len(h.commands))
+	}
+}
+
 func TestDeadlinesByTheTopic(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGate()
@@ -208,6 +286,30 @@ func TestReplies(t *testing.T) {
 	}
 	w.quiet()
 	w.audit()
+}
+
+// More calls wait than may be asked at once when the worker is stopped.
+func TestAStopWhileMuchWaits(t *testing.T) {
+	w := newWorld(t, 2)
+	x := w.owner(serve(t, func(ctx context.Context, _ *angzarr.ContextualCommand) (*angzarr.EventBook, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	const calls = 2000
+	answers := make(chan error, calls)
+	for i := range calls {
+		go func() {
+			_, err := x.Handle(t.Context(), w.order(w.root(int32(i%2)), "", "x"), "")
+			answers <- err
+		}()
+	}
+	eventually(t, "some are asked, others wait for that", func() bool { return x.Waiting() > 600 })
+	go x.stop()
+	for range calls {
+		if err := await(t, "an answer", answers); err != business.ErrNotOwner {
+			t.Fatalf("one is told %v", err)
+		}
+	}
 }
 
 // A worker that is asked to stop commits what is decided, and answers all.

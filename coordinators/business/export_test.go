@@ -77,3 +77,21 @@ func (w *Worker) Decided() (n int) {
 	w.loop.call(func() { n = len(w.decided) + len(w.committing) })
 	return n
 }
+
+// Polled hands the worker records as if it had polled them.
+func (w *Worker) Polled(f []partitioning.Fetched) { w.loop.call(func() { w.polled(f) }) }
+
+// Block has the loop do nothing until it is let go.
+func (w *Worker) Block() (let func()) {
+	blocked, free := make(chan struct{}), make(chan struct{})
+	w.loop.do(func() { close(blocked); <-free })
+	<-blocked
+	return func() { close(free) }
+}
+
+// Heard says how many functions wait for the loop.
+func (w *Worker) Heard() int {
+	w.loop.mu.Lock()
+	defer w.loop.mu.Unlock()
+	return len(w.loop.waiting)
+}
