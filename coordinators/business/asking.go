@@ -9,11 +9,11 @@ const (
 	// slowAfter is when a call no longer counts: its logic waits for something
 	// else than this machine, and many such calls may be under way.
 	slowAfter = 20 * time.Millisecond
-	// gatherMost bounds how long a commit waits for commands that are being
-	// decided.
-	gatherMost = 2 * time.Millisecond
-	// gatherTimes is how many times the usual call it waits.
+	// gatherTimes is how many times the usual call a commit waits for commands
+	// that are being decided, and gatherShare the part of a usual commit that
+	// it waits at most.
 	gatherTimes = 3
+	gatherShare = 2
 )
 
 // asking follows the calls of business logic that are under way: how many may be
@@ -21,10 +21,11 @@ const (
 // with one command as with many, so committing half of what is about to be
 // decided doubles what the other half waits.
 type asking struct {
-	calls  []*asked // in the order in which they were made
-	fresh  int      // those that are neither answered nor slow
-	usual  time.Duration
-	gather time.Time // until when the next commit waits; zero if it doesn't yet
+	calls  []*asked      // in the order in which they were made
+	fresh  int           // those that are neither answered nor slow
+	usual  time.Duration // of a call that is not slow, about
+	commit time.Duration // of a transaction, about
+	gather time.Time     // until when the next commit waits; zero if it doesn't yet
 }
 
 // asked is a call of business logic.
@@ -62,22 +63,27 @@ func (a *asking) answered(call *asked, now time.Time) {
 	call.done = true
 	if !call.slow {
 		a.fresh--
+		a.usual = about(a.usual, now.Sub(call.at))
 	}
-	took := now.Sub(call.at)
-	if a.usual == 0 {
-		a.usual = took
+}
+
+// about follows a duration that varies.
+func about(usual, took time.Duration) time.Duration {
+	if usual == 0 {
+		return took
 	}
-	a.usual += (took - a.usual) / 16
+	return usual + (took-usual)/16
 }
 
 // wait is how long a commit should wait now for commands that are about to be
-// decided, 0 not to. Logic that is slow is not waited for.
+// decided, 0 not to. Logic that is slow beside a commit is not waited for.
 func (a *asking) wait(now time.Time) time.Duration {
 	a.may(now)
-	patience := gatherTimes * a.usual
-	if a.fresh == 0 || patience > gatherMost {
+	most := a.commit / gatherShare
+	if a.fresh == 0 || a.usual > most {
 		return 0
 	}
+	patience := min(gatherTimes*a.usual, most)
 	if a.gather.IsZero() {
 		a.gather = now.Add(patience)
 	}
@@ -86,3 +92,6 @@ func (a *asking) wait(now time.Time) time.Duration {
 
 // committing begins anew.
 func (a *asking) committing() { a.gather = time.Time{} }
+
+// committed counts a transaction.
+func (a *asking) committed(took time.Duration) { a.commit = about(a.commit, took) }

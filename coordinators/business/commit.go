@@ -30,14 +30,21 @@ func (w *Worker) step() {
 	w.commit()
 }
 
-// wakeAfter steps again later, unless a step is on its way already.
+// wakeAfter steps again later, unless an earlier step is on its way already.
 func (w *Worker) wakeAfter(d time.Duration) {
-	if w.waking {
+	at := time.Now().Add(d)
+	if !w.wakeAt.IsZero() && !at.Before(w.wakeAt) {
 		return
 	}
-	w.waking = true
+	w.wakeAt = at
 	time.AfterFunc(d, func() {
-		w.loop.do(func() { w.waking = false; w.askMore(); w.step() })
+		w.loop.do(func() {
+			if w.wakeAt.Equal(at) {
+				w.wakeAt = time.Time{}
+			}
+			w.askMore()
+			w.step()
+		})
 	})
 }
 
@@ -89,6 +96,7 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 	w.failures = 0
 	w.oneByOne = max(0, w.oneByOne-1)
 	w.metrics.stage(stageCommit, took)
+	w.asking.committed(took)
 	for _, d := range batch {
 		mine := records[:d.records]
 		records = records[d.records:]

@@ -61,7 +61,7 @@ type Worker struct {
 	failures   int         // commits in a row that came to nothing
 	paused     bool        // until the next try after a failure
 	oneByOne   int         // how many more are committed alone
-	waking     bool        // a step is on its way
+	wakeAt     time.Time   // when the next step is due by itself; zero if none is
 	unproved   []*decision // refusals that wait for the group's word
 	proving    bool
 	asking     asking
