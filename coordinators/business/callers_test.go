@@ -288,8 +288,8 @@ func TestReplies(t *testing.T) {
 	w.audit()
 }
 
-// More calls wait than may be asked at once when the worker is stopped.
-func TestAStopWhileMuchWaits(t *testing.T) {
+// More calls wait than may be asked at once when the partitions are lost.
+func TestALossWhileMuchWaits(t *testing.T) {
 	w := newWorld(t, 2)
 	x := w.owner(serve(t, func(ctx context.Context, _ *angzarr.ContextualCommand) (*angzarr.EventBook, error) {
 		<-ctx.Done()
@@ -303,12 +303,15 @@ func TestAStopWhileMuchWaits(t *testing.T) {
 			answers <- err
 		}()
 	}
-	eventually(t, "some are asked, others wait for that", func() bool { return x.Waiting() > 600 })
-	go x.stop()
+	eventually(t, "some are asked, others wait for that", func() bool { return x.ToAsk() > 0 })
+	x.LoseAll()
 	for range calls {
 		if err := await(t, "an answer", answers); err != business.ErrNotOwner {
 			t.Fatalf("one is told %v", err)
 		}
+	}
+	if left := x.Left(); left != "" {
+		t.Errorf("left: %s", left)
 	}
 }
 

@@ -3,8 +3,10 @@ package business_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/log"
@@ -144,6 +146,33 @@ func TestAnEvictionAtEachStep(t *testing.T) {
 			close(beats.released)
 			w.checkBatch(roots)
 		})
+	}
+}
+
+// A worker has to stop while nobody knows what became of its commit. Its callers
+// are told so, and a repeat is safe.
+func TestAStopInDoubt(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.worker(serve(t, simple))
+	x.SetRevokeTimeout(200 * time.Millisecond)
+	x.run().ownsAll()
+	h := x.hold(kmsg.EndTxn)
+	root := w.root(0)
+	answer := x.goHandle(t.Context(), w.order(root, "it", "x"))
+	await(t, "the transaction is about to end", h.entered)
+	w.put(w.recordOf(w.order(w.root(0), "topic", "x")))
+	eventually(t, "a record is decided", func() bool { return x.Decided() == 2 })
+	go x.stop()
+	if r := await(t, "an answer", answer); status.Code(r.err) != codes.Unavailable || !strings.Contains(r.err.Error(), "it") {
+		t.Errorf("the caller is told %v, %v", r.book, r.err)
+	}
+	y := w.owner(serve(t, simple))
+	if book, err := y.Handle(t.Context(), w.order(root, "it", "x"), ""); err != nil || book.Pages[0].GetNum() != 1 {
+		t.Errorf("its repeat: %v, %v", book, err)
+	}
+	w.quiet()
+	if h := w.audit(); len(h.commands) != 2 {
+		t.Errorf("the log has %d commands", len(h.commands))
 	}
 }
 

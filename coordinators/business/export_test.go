@@ -11,6 +11,9 @@ import (
 // SetLogicTimeout is for a worker that does not run yet.
 func (w *Worker) SetLogicTimeout(d time.Duration) { w.logic.timeout = d }
 
+// SetRevokeTimeout is for a worker that does not run yet.
+func (w *Worker) SetRevokeTimeout(d time.Duration) { w.revokeTimeout = d }
+
 // RefuseUnproved has a worker answer refusals without the group's word.
 func (w *Worker) RefuseUnproved() {
 	w.prover = func(context.Context, []*partitioning.Claim) error { return nil }
@@ -94,4 +97,21 @@ func (w *Worker) Heard() int {
 	w.loop.mu.Lock()
 	defer w.loop.mu.Unlock()
 	return len(w.loop.waiting)
+}
+
+// LoseAll has the worker lose its partitions, as far as it knows.
+func (w *Worker) LoseAll() {
+	var claims []*partitioning.Claim
+	w.loop.call(func() {
+		for _, p := range w.parts {
+			claims = append(claims, p.claim)
+		}
+	})
+	w.Lost(claims)
+}
+
+// ToAsk says how many commands wait for business logic to be asked.
+func (w *Worker) ToAsk() (n int) {
+	w.loop.call(func() { n = len(w.toAsk) })
+	return n
 }

@@ -131,6 +131,38 @@ func TestAFirstTimeManyTimes(t *testing.T) {
 	}
 }
 
+// Somebody deleted pages. A repeat of their command can't be answered, and must
+// not be taken for a new one.
+func TestARepeatOfWhatIsGone(t *testing.T) {
+	w := newWorld(t, 1)
+	w.RequireFake(t)
+	x := w.owner(serve(t, simple))
+	root := w.root(0)
+	w.must(w.order(root, "it", "say 3 x"))
+	w.must(w.order(root, "snapshot", "snapshot"))
+	if err := w.Fake.DeleteRecords(log.EventsTopic(w.domain.Name), 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if st := x.refused(w.order(root, "it", "x")); st.Code() != codes.DataLoss {
+		t.Errorf("by call: %v", st)
+	}
+	first := &angzarr.EventPage{Event: text("say 3 x"), Sequence: &angzarr.EventPage_Num{Num: 1}}
+	book := &angzarr.EventBook{Cover: w.cover(root), Pages: []*angzarr.EventPage{first}, CommandId: "r"}
+	if _, err := x.Record(t.Context(), book, ""); status.Code(err) != codes.DataLoss {
+		t.Errorf("recorded: %v", err)
+	}
+	o := w.outcomes()
+	r := w.recordOf(w.order(root, "it", "x"))
+	w.put(r)
+	if got := o.of("it"); codes.Code(got.Code) != codes.DataLoss {
+		t.Errorf("by the topic: %v", got)
+	}
+	if _, dead := w.deadLetters()[source(r)]; !dead {
+		t.Error("by the topic it is no dead letter")
+	}
+	w.must(w.order(root, "another", "x"))
+}
+
 func TestRecordAgain(t *testing.T) {
 	for name, limit := range map[string]int{"from memory": 1 << 20, "from the log": 1} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (w *Worker) Revoked(claims []*partitioning.Claim) {
 		w.step()
 	})
 	if ok {
-		timeout := time.NewTimer(revokeTimeout)
+		timeout := time.NewTimer(w.revokeTimeout)
 		defer timeout.Stop()
 		calls := time.NewTimer(lastCalls)
 		defer calls.Stop()

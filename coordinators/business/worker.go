@@ -49,7 +49,9 @@ type Worker struct {
 	limits  limits
 	loop    *loop
 	askers  *askers
-	work    context.Context // ends when the worker has left its group
+	work    context.Context // ends when the worker has given its partitions up
+
+	revokeTimeout time.Duration
 
 	// All below is owned by the loop.
 	parts      map[int32]*part
@@ -79,6 +81,7 @@ func NewWorker(c Config) *Worker {
 		books: c.Books, replies: c.Replies, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
 		loop: newLoop(), askers: newAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
+		revokeTimeout: revokeTimeout,
 		limits: limits{
 			openBook: c.OpenBook, answer: c.Answer, waiting: c.Waiting,
 			page: int(c.Domain.EventsMaxBytes) - headroom,
