@@ -64,6 +64,32 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		wrong(t, "the client has told of no loss, and the fence holds", a.owns(0) && err == nil && r.end() == nil)
 		w.wantPages("1 by b", "1 by a")
 	})
+	t.Run("before the client has said anything", func(t *testing.T) {
+		w := newWorld(t, 1)
+		a := w.join()
+		old := a.claim(0)
+		waits, release := holding(a.wire, kmsg.JoinGroup)
+		b := w.join()
+		<-waits
+		w.evict(a)
+		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.Leave(t.Context())
+		joined, goOn := holding(a.wire, kmsg.SyncGroup)
+		release()
+		<-joined
+		if old.Ended() {
+			t.Fatal("the client has said something")
+		}
+		if err := a.commit(old, "1 by a"); !errors.Is(err, partitioning.ErrDeposed) {
+			t.Errorf("commit under the former claim: %v", err)
+		}
+		if err := a.Prove(t.Context(), []*partitioning.Claim{old}); !errors.Is(err, partitioning.ErrDeposed) {
+			t.Errorf("a proof for the former claim: %v", err)
+		}
+		goOn()
+		a.await("another claim", func() bool { return a.held[0] != nil && a.held[0] != old })
+		w.wantPages("1 by b")
+	})
 	t.Run("who came meanwhile has left", func(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join()
@@ -101,4 +127,26 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		}
 		w.wantPages("1 by b")
 	})
+}
+
+// A member stays one when some of its partitions go to another.
+func TestRevokedClaim(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.join()
+	claims := map[int32]*partitioning.Claim{0: a.claim(0), 1: a.claim(1)}
+	b := w.join()
+	b.await("has its share", func() bool { return len(b.held) == 1 })
+	for p, c := range claims {
+		err := a.commit(c, "by a")
+		switch {
+		case b.held[p] == nil && err != nil:
+			t.Errorf("commit to a partition that a kept: %v", err)
+		case b.held[p] != nil && !errors.Is(err, partitioning.ErrDeposed):
+			t.Errorf("commit to a partition that went to b: %v", err)
+		}
+	}
+	if err := a.Prove(t.Context(), []*partitioning.Claim{claims[0], claims[1]}); !errors.Is(err, partitioning.ErrDeposed) {
+		t.Errorf("a proof for both: %v", err)
+	}
+	w.wantPages("by a")
 }

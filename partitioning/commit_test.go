@@ -220,6 +220,7 @@ func TestOneOfTwoIsNotProduced(t *testing.T) {
 	if !errors.Is(err, partitioning.ErrNotCommitted) || !errors.Is(err, partitioning.ErrTooLarge) {
 		t.Errorf("commit with a record that is too large: %v", err)
 	}
+	w.wantNothingOpen()
 	ok(t, a.commit(a.claim(0), "whole"))
 	w.wantPages("half of it", "whole")
 }
@@ -250,6 +251,7 @@ func TestMetadataOverItsLimit(t *testing.T) {
 	if err := a.Commit(t.Context(), tx); !errors.Is(err, partitioning.ErrNotCommitted) {
 		t.Errorf("commit with metadata of %d bytes: %v", len(long), err)
 	}
+	w.wantNothingOpen()
 	ok(t, a.commit(c, "with its offset"))
 	w.wantPages("without its offset", "with its offset")
 }
@@ -309,6 +311,7 @@ func TestProduceWithoutAnswer(t *testing.T) {
 		t.Errorf("commit without an answer: %v", err)
 	}
 	t.Logf("given up after %v", time.Since(begun))
+	w.wantNothingOpen()
 	w.wantPages("1")
 }
 

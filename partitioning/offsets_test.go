@@ -69,7 +69,7 @@ func TestMissingOffsets(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		w := prepare(t)
 		a := w.join()
-		err := <-a.Failed()
+		err := a.failed()
 		for _, says := range []string{w.commands + "/0", "from offset 0 to 2", w.group, "no committed offset", "log.missing_offsets", `"replay"`, `"skip"`} {
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%q does not say %q", err, says)
@@ -116,7 +116,7 @@ func TestOffsetPastTheEnd(t *testing.T) {
 	w.command(0, "c0")
 	ok(t, w.admin.CommitAllOffsets(t.Context(), w.group, kadm.Offsets{w.commands: {0: {Topic: w.commands, At: 500}}}))
 	a := w.join()
-	if err := <-a.Failed(); !strings.Contains(err.Error(), "committed offset 500") {
+	if err := a.failed(); !strings.Contains(err.Error(), "committed offset 500") {
 		t.Errorf("the member says: %v", err)
 	}
 	b := w.join(missing(partitioning.ReplayMissing))
@@ -151,7 +151,7 @@ func TestOffsetCannotBeFetched(t *testing.T) {
 	w.RequireFake(t)
 	w.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: w.commands, Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	a := w.join(missing(partitioning.ReplayMissing))
-	if err := <-a.Failed(); !strings.Contains(err.Error(), w.commands+"/1") || !strings.Contains(err.Error(), kerr.TopicAuthorizationFailed.Message) {
+	if err := a.failed(); !strings.Contains(err.Error(), w.commands+"/1") || !strings.Contains(err.Error(), kerr.TopicAuthorizationFailed.Message) {
 		t.Errorf("the member says: %v", err)
 	}
 }

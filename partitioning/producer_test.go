@@ -123,7 +123,8 @@ func TestAbortWithoutAnswer(t *testing.T) {
 	}
 	away.Store(false)
 	ok(t, a.commit(c, "2"))
-	w.wantPages("1", "2") // which waits for what is open
+	w.wantNothingOpen()
+	w.wantPages("1", "2")
 }
 
 // A worker that stops while a commit finds no end waits for it no longer than

@@ -3,6 +3,7 @@ package partitioning_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -83,6 +84,22 @@ func (w *world) wantPages(want ...string) {
 	w.t.Helper()
 	if got := w.pages(); !slices.Equal(got, want) {
 		w.t.Errorf("committed pages: %q, want %q", got, want)
+	}
+}
+
+// wantNothingOpen wants all transactions ended, and not only by their timeout.
+func (w *world) wantNothingOpen() {
+	w.t.Helper()
+	begun := time.Now()
+	eventually(w.t, "nothing is open", func() bool {
+		stable, err := log.StableOffsets(w.t.Context(), w.client, w.events)
+		ok(w.t, err)
+		ends, err := log.HighWatermarks(w.t.Context(), w.client, w.events)
+		ok(w.t, err)
+		return maps.Equal(stable, ends)
+	})
+	if took := time.Since(begun); took > 5*time.Second {
+		w.t.Errorf("a transaction was open for %v", took)
 	}
 }
 
@@ -336,6 +353,20 @@ func (x *worker) poll() []partitioning.Fetched {
 		if len(polled) > 0 {
 			return polled
 		}
+	}
+}
+
+// failed waits until the member says why it can't go on.
+func (x *worker) failed() error {
+	x.t.Helper()
+	deadline := time.NewTimer(bound)
+	defer deadline.Stop()
+	select {
+	case err := <-x.Failed():
+		return err
+	case <-deadline.C:
+		x.t.Fatalf("after %v: the member still goes on", bound)
+		return nil
 	}
 }
 
