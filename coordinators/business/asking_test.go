@@ -40,6 +40,7 @@ func TestHowLongACommitWaits(t *testing.T) {
 	const usual = 200 * time.Microsecond
 	trained := func() *asking {
 		a := &asking{}
+		a.committed(10 * time.Millisecond)
 		for range 100 {
 			a.answered(a.ask(noon), noon.Add(usual))
 		}
@@ -62,6 +63,7 @@ func TestHowLongACommitWaits(t *testing.T) {
 		t.Error("the next commit does not wait")
 	}
 	slow := &asking{}
+	slow.committed(10 * time.Millisecond)
 	slow.answered(slow.ask(noon), noon.Add(time.Second))
 	slow.ask(noon)
 	if got := slow.wait(noon); got != 0 {
