@@ -1,33 +1,38 @@
 package business
 
-import "time"
-
 // askers are goroutines that wait for something to do. A call of business logic
 // grows its stack several times, which is most of what a new one costs.
-type askers struct{ work chan func() }
+type askers struct {
+	work    chan func()
+	waiting int // how many were started; owned by the loop
+}
 
-func newAskers() *askers { return &askers{make(chan func())} }
+// maxAskers are kept. More calls than that are under way at once only where
+// business logic is slow, and then a new goroutine costs little beside it.
+const maxAskers = maxFresh
 
-// do runs f on a goroutine of its own, one that waits if there is one.
+func newAskers() *askers { return &askers{work: make(chan func())} }
+
+// do runs f on a goroutine of its own, one that waits if there is one. It is
+// called on the loop.
 func (a *askers) do(f func()) {
 	select {
 	case a.work <- f:
+		return
 	default:
-		go a.run(f)
 	}
+	if a.waiting == maxAskers {
+		go f()
+		return
+	}
+	a.waiting++
+	go func() {
+		f()
+		for f := range a.work {
+			f()
+		}
+	}()
 }
 
-func (a *askers) run(f func()) {
-	const idle = time.Second
-	timer := time.NewTimer(idle)
-	defer timer.Stop()
-	for {
-		f()
-		timer.Reset(idle)
-		select {
-		case f = <-a.work:
-		case <-timer.C:
-			return
-		}
-	}
-}
+// end lets those that wait go. It is called once the loop has ended.
+func (a *askers) end() { close(a.work) }

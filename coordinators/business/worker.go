@@ -118,6 +118,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.member.Join(); err != nil {
 		w.loop.end()
 		group.Wait()
+		w.askers.end()
 		return err
 	}
 	polling, stopPolling := context.WithCancel(ctx)
@@ -132,6 +133,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopPolling()
 	w.stop(stopWork)
 	group.Wait()
+	w.askers.end()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	w.member.Leave(leaving)
