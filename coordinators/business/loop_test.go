@@ -84,16 +84,20 @@ func TestAPauseEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestAskersEndWhenTheyHaveNothingToDo(t *testing.T) {
+func TestAskers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAskers()
-		ran := make(chan int, 100)
-		for i := range 100 {
-			a.do(func() { <-time.After(time.Duration(i) * time.Millisecond); ran <- i })
+		const n = 2 * maxAskers
+		ran := make(chan int, 2*n)
+		for range 2 { // the second time there are some that wait
+			for i := range n {
+				a.do(func() { <-time.After(time.Duration(i) * time.Millisecond); ran <- i })
+			}
+			<-time.After(time.Minute)
 		}
-		<-time.After(time.Minute)
-		if len(ran) != 100 {
-			t.Errorf("%d of 100 ran", len(ran))
+		if len(ran) != 2*n {
+			t.Errorf("%d of %d ran", len(ran), 2*n)
 		}
+		a.end()
 	}) // goroutines that are left would fail the test
 }
