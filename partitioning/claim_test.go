@@ -125,6 +125,9 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		if err := <-late; !errors.Is(err, partitioning.ErrDeposed) || !old.Ended() {
 			t.Errorf("commit while the client gives the partition up: %v", err)
 		}
+		if last := a.heard[len(a.heard)-1]; last != "lost 0" {
+			t.Errorf("the owner was told %q of what was gone long ago", last)
+		}
 		w.wantPages("1 by b")
 	})
 }

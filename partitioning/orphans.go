@@ -83,27 +83,6 @@ func openTransactions(ctx context.Context, adm *kadm.Client, group string) (map[
 	return open, err
 }
 
-// stable waits until no transaction holds back the group's offsets of the
-// partitions: the last one of a live owner, too, is over a moment after it was
-// told so.
-func stable(ctx context.Context, cl *kgo.Client, group, topic string, partitions []int32) error {
-	adm := kadm.NewClient(cl)
-	for {
-		offsets, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
-		if err != nil {
-			return fmt.Errorf("fetch offsets of %s: %w", group, err)
-		}
-		if !slices.ContainsFunc(partitions, func(p int32) bool {
-			return errors.Is(offsets[topic][p].Err, kerr.UnstableOffsetCommit)
-		}) {
-			return nil
-		}
-		if err := sleep(ctx, poll); err != nil {
-			return fmt.Errorf("wait for transactions that commit offsets of %s: %w", group, err)
-		}
-	}
-}
-
 // incarnations gives the workers that are members of the group.
 func incarnations(ctx context.Context, adm *kadm.Client, group string) (map[string]bool, error) {
 	described, err := adm.DescribeGroups(ctx, group)

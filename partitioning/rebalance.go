@@ -27,10 +27,6 @@ const (
 // workers to end. What is open after that holds up reading, not the group.
 const orphanTimeout = 5 * time.Second
 
-// stableTimeout bounds how long an assignment waits for what members are about
-// to commit: the client itself tries again after as long.
-const stableTimeout = time.Second
-
 // assigned runs inside the group's session, before its offsets are fetched: a
 // transaction that is still open then would cost the fetch a second's sleep.
 func (m *Member) assigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
@@ -46,22 +42,12 @@ func (m *Member) assigned(ctx context.Context, cl *kgo.Client, added map[string]
 		return
 	}
 	m.pause(partitions)
-	m.settle(ctx, cl, partitions)
-}
-
-// settle has no transaction hold back the offsets of what was assigned.
-func (m *Member) settle(ctx context.Context, cl *kgo.Client, partitions []int32) {
-	begun := time.Now()
-	orphans, cancel := context.WithTimeout(ctx, orphanTimeout)
+	ctx, cancel := context.WithTimeout(ctx, orphanTimeout)
 	defer cancel()
-	ended, err := endOrphans(orphans, cl, m.config.Group)
+	begun := time.Now()
+	ended, err := endOrphans(ctx, cl, m.config.Group)
 	if err != nil {
 		m.log.Warn("transactions of dead workers may be open until they time out", "error", err)
-	}
-	members, cancel := context.WithTimeout(ctx, stableTimeout)
-	defer cancel()
-	if err := stable(members, cl, m.config.Group, m.config.Topic, partitions); err != nil {
-		m.log.Info("reading has to wait for open transactions", "error", err)
 	}
 	if ended > 0 {
 		m.log.Info("ended the transactions of dead workers", "transactions", ended, "took", time.Since(begun))
