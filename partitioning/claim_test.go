@@ -50,7 +50,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		b := w.join()
 		<-waits
 		w.evictMember(w.members()["raw"])
-		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.mustCommit(b.claim(0), "1 by b")
 		b.Leave(t.Context())
 		former, _ := a.client.GroupMetadata()
 		release()
@@ -72,7 +72,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		b := w.join()
 		<-waits
 		w.evict(a)
-		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.mustCommit(b.claim(0), "1 by b")
 		b.Leave(t.Context())
 		joined, goOn := holding(a.wire, kmsg.SyncGroup)
 		release()
@@ -98,14 +98,14 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		b := w.join()
 		<-waits
 		w.evict(a)
-		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.mustCommit(b.claim(0), "1 by b")
 		b.Leave(t.Context())
 		release()
 		a.await("another claim", func() bool { return a.held[0] != nil && a.held[0] != old })
 		if err := a.commit(old, "1 by a"); !errors.Is(err, partitioning.ErrDeposed) {
 			t.Errorf("commit under the former claim: %v", err)
 		}
-		ok(t, a.commit(a.claim(0), "2 by a"))
+		a.mustCommit(a.claim(0), "2 by a")
 		w.wantPages("1 by b", "2 by a")
 	})
 	t.Run("who came meanwhile stays", func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		b := w.join()
 		<-waits
 		w.evict(a)
-		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.mustCommit(b.claim(0), "1 by b")
 		release()
 		a.without(0)
 		if err := <-late; !errors.Is(err, partitioning.ErrDeposed) || !old.Ended() {
@@ -152,4 +152,34 @@ func TestRevokedClaim(t *testing.T) {
 		t.Errorf("a proof for both: %v", err)
 	}
 	w.wantPages("by a")
+}
+
+// A rebalance may come while an assignment's offsets are fetched. The client does
+// not tell of the assignment again then, but each claim begins, and once.
+func TestAssignmentIsInterrupted(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.worker()
+	fetched, goOn := holding(a.wire, kmsg.OffsetFetch)
+	ok(t, a.Join())
+	t.Cleanup(a.leave)
+	<-fetched
+	b := w.join()
+	eventually(t, "b is a member", func() bool { return len(w.members()) == 2 })
+	goOn()
+	a.await("has its share", func() bool { return len(a.held) == 1 })
+	b.await("has its share", func() bool { return len(b.held) == 1 })
+	for _, x := range []*worker{a, b} {
+		for _, c := range x.held {
+			x.mustCommit(c, "page")
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	begun := make(map[string]int)
+	for _, heard := range a.heard {
+		if begun[heard]++; begun[heard] > 1 {
+			t.Errorf("the owner heard %q", a.heard)
+		}
+	}
+	w.wantPages("page", "page")
 }

@@ -64,7 +64,7 @@ func TestTwoOwners(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.raw("a") // the owner until now, which nobody has told
 		b := w.join()
-		ok(t, b.commit(b.claim(0), "1 by b"))
+		b.mustCommit(b.claim(0), "1 by b")
 		ok(t, a.begin().produce(0, "1 by a").offsets("", -1, 0, 1, ""))
 		wrong(t, "no member commits", a.end() == nil)
 		w.wantPages("1 by b", "1 by a")
@@ -72,7 +72,7 @@ func TestTwoOwners(t *testing.T) {
 	deposed := func(t *testing.T, w *world, depose func(a *worker)) {
 		a := w.join()
 		mine := a.claim(0)
-		ok(t, a.commit(mine, "1 by a"))
+		a.mustCommit(mine, "1 by a")
 		if err := a.Prove(t.Context(), []*partitioning.Claim{mine}); err != nil {
 			t.Errorf("the owner is not proved: %v", err)
 		}
@@ -91,7 +91,7 @@ func TestTwoOwners(t *testing.T) {
 		if err := a.Prove(t.Context(), []*partitioning.Claim{mine}); !errors.Is(err, partitioning.ErrDeposed) {
 			t.Errorf("a deposed owner is proved: %v", err)
 		}
-		ok(t, b.commit(taken, "2 by b"))
+		b.mustCommit(taken, "2 by b")
 		w.wantPages("1 by a", "2 by b")
 	}
 	t.Run("evicted", func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestOffsetsAfterProduce(t *testing.T) {
 		if err := <-done; !errors.Is(err, partitioning.ErrNotCommitted) {
 			t.Errorf("commit of which the produce came late: %v", err)
 		}
-		ok(t, b.commit(taken, "1 by b"))
+		b.mustCommit(taken, "1 by b")
 		w.wantPages("1 by b")
 	})
 }
@@ -178,7 +178,7 @@ func TestRecordsOfALostClaim(t *testing.T) {
 	w.wantPages("c0")
 
 	// Without the rule: it is asked whether the partition is owned, and it is.
-	ok(t, a.commit(a.claim(0), "c0"))
+	a.mustCommit(a.claim(0), "c0")
 	w.wantPages("c0", "c0")
 }
 
@@ -192,7 +192,7 @@ func handle(t testing.TB, x *worker, f partitioning.Fetched) {
 			pages = append(pages, string(r.Value))
 		}
 	}
-	ok(t, x.commit(f.Claim, pages...))
+	x.mustCommit(f.Claim, pages...)
 	f.Claim.Progress.Settle()
 }
 
@@ -221,7 +221,7 @@ func TestOneOfTwoIsNotProduced(t *testing.T) {
 		t.Errorf("commit with a record that is too large: %v", err)
 	}
 	w.wantNothingOpen()
-	ok(t, a.commit(a.claim(0), "whole"))
+	a.mustCommit(a.claim(0), "whole")
 	w.wantPages("half of it", "whole")
 }
 
@@ -252,7 +252,7 @@ func TestMetadataOverItsLimit(t *testing.T) {
 		t.Errorf("commit with metadata of %d bytes: %v", len(long), err)
 	}
 	w.wantNothingOpen()
-	ok(t, a.commit(c, "with its offset"))
+	a.mustCommit(c, "with its offset")
 	w.wantPages("without its offset", "with its offset")
 }
 
@@ -291,7 +291,7 @@ func TestOnlyItsOwnOffsets(t *testing.T) {
 	eventually(t, "rewound", func() bool { at, _ := w.committed(foreign); return at == 77 })
 
 	for p := range a.held {
-		ok(t, a.commit(a.held[p], "y"))
+		a.mustCommit(a.held[p], "y")
 	}
 	if at, _ := w.committed(foreign); at != 77 {
 		t.Errorf("a commit of a moved the offset of b's partition to %d", at)
@@ -304,7 +304,7 @@ func TestProduceWithoutAnswer(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.join()
 	c := a.claim(0)
-	ok(t, a.commit(c, "1"))
+	a.mustCommit(c, "1")
 	_, _ = holding(a.wire, kmsg.Produce)
 	begun := time.Now()
 	if err := a.commitWithin(300*time.Millisecond, c, "never"); !errors.Is(err, partitioning.ErrNotCommitted) {
@@ -326,7 +326,7 @@ func TestCommitGivenUp(t *testing.T) {
 	if err := a.Commit(ctx, tx); !errors.Is(err, partitioning.ErrNotCommitted) {
 		t.Errorf("commit whose context has ended: %v", err)
 	}
-	ok(t, a.commit(c, "1"))
+	a.mustCommit(c, "1")
 	w.wantPages("1")
 	if all := logtest.ReadUncommitted(t, w.Cluster, w.events); len(all) > 2 {
 		t.Errorf("the log holds %q", values(all))

@@ -179,6 +179,6 @@ func TestOldBroker(t *testing.T) {
 	if low := b.claim(0).Offset().Low; low != 1 {
 		t.Errorf("the next owner begins at %d", low)
 	}
-	ok(t, b.commit(b.claim(0), "by b"))
+	b.mustCommit(b.claim(0), "by b")
 	w.wantPages("c0", "by b")
 }

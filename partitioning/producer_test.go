@@ -53,7 +53,11 @@ func TestProducerIDWithinATransaction(t *testing.T) {
 			})
 		}
 		ok(t, r.client.Flush(t.Context()))
-		wrong(t, "both are acknowledged, and one is committed", failed == 0 && r.end() == nil)
+		err := r.end()
+		if w.facts.TransactionVersion < 2 {
+			t.Skipf("brokers without transaction version 2 refuse it: %v", err)
+		}
+		wrong(t, "both are acknowledged, and one is committed", failed == 0 && err == nil)
 		w.wantPages("0", "1", "kept")
 	})
 	versions(t, func(t *testing.T, w *world, opts ...option) {
@@ -106,7 +110,7 @@ func TestAbortWithoutAnswer(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.join()
 	c := a.claim(0)
-	ok(t, a.commit(c, "1"))
+	a.mustCommit(c, "1")
 	var away atomic.Bool
 	away.Store(true)
 	lost := func(kmsg.Request) fate {
@@ -122,7 +126,7 @@ func TestAbortWithoutAnswer(t *testing.T) {
 		t.Errorf("commit without answers: %v", err)
 	}
 	away.Store(false)
-	ok(t, a.commit(c, "2"))
+	a.mustCommit(c, "2")
 	w.wantNothingOpen()
 	w.wantPages("1", "2")
 }
@@ -133,7 +137,7 @@ func TestLeaveWhileCommitting(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.join()
 	c := a.claim(0)
-	ok(t, a.commit(c, "1"))
+	a.mustCommit(c, "1")
 	ended, _ := holding(a.wire, kmsg.EndTxn)
 	done := make(chan error, 1)
 	go func() { done <- a.commitWithin(time.Hour, c, "2") }()
@@ -143,6 +147,6 @@ func TestLeaveWhileCommitting(t *testing.T) {
 		t.Errorf("the commit that was under way: %v", err)
 	}
 	b := w.join()
-	ok(t, b.commit(b.claim(0), "3"))
+	b.mustCommit(b.claim(0), "3")
 	w.wantPages("1", "3")
 }

@@ -70,9 +70,9 @@ func TestFencedAlthoughCommitted(t *testing.T) {
 		c := a.claim(0)
 		fenceBetween(w, a.wire, a.transactionalID(), losesAnswer)
 		begun := time.Now()
-		ok(t, a.commit(c, "1"))
+		a.mustCommit(c, "1")
 		t.Logf("found out after %v", time.Since(begun))
-		ok(t, a.commit(c, "2"))
+		a.mustCommit(c, "2")
 		w.wantPages("1", "2")
 	})
 }
@@ -87,7 +87,7 @@ func TestFencedAndAborted(t *testing.T) {
 		if err := a.commit(c, "1"); !errors.Is(err, partitioning.ErrNotCommitted) {
 			t.Errorf("commit that was aborted by another: %v", err)
 		}
-		ok(t, a.commit(c, "1 again"))
+		a.mustCommit(c, "1 again")
 		w.wantPages("1 again")
 	})
 }
@@ -108,8 +108,8 @@ func TestEndIsTriedAgain(t *testing.T) {
 					}
 					return passes
 				})
-				ok(t, a.commit(c, "1"))
-				ok(t, a.commit(c, "2"))
+				a.mustCommit(c, "1")
+				a.mustCommit(c, "2")
 				w.wantPages("1", "2")
 			})
 		})
@@ -122,7 +122,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.join()
 	c := a.claim(0)
-	ok(t, a.commit(c, "1"))
+	a.mustCommit(c, "1")
 	a.wire.on(kmsg.EndTxn, func(kmsg.Request) fate {
 		a.wire.on(kmsg.InitProducerID, func(kmsg.Request) fate { return losesAnswer })
 		return losesAnswer

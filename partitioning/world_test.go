@@ -2,6 +2,7 @@ package partitioning_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -338,6 +339,19 @@ func (x *worker) commitWithin(d time.Duration, c *partitioning.Claim, pages ...s
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	return x.Commit(ctx, tx)
+}
+
+// mustCommit commits, again if a rebalance comes in between.
+func (x *worker) mustCommit(c *partitioning.Claim, pages ...string) {
+	x.t.Helper()
+	for {
+		err := x.commit(c, pages...)
+		if errors.Is(err, partitioning.ErrDeposed) && !c.Ended() {
+			continue
+		}
+		ok(x.t, err)
+		return
+	}
 }
 
 // poll waits for the next records of a partition.
