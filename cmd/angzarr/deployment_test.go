@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -170,13 +171,18 @@ func (d *deployment) restarts(all, few int) int {
 	return all
 }
 
-// freePorts are addresses at which nobody listens.
+// freePorts are addresses at which nobody listens. They lie below the ports that
+// the system gives to outgoing connections: a process that stops and starts must
+// find its own free again.
 func freePorts(t *testing.T, n int) (addresses []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(addresses) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(20_000)))
 		if err != nil {
-			t.Fatal(err)
+			if tries > 100 {
+				t.Fatal(err)
+			}
+			continue
 		}
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
