@@ -58,16 +58,21 @@ func (c *claims) get(partition int32) *Claim {
 	return c.held[partition]
 }
 
-func (c *claims) begin(claim *Claim) {
+// begin gives those back that were still held on the same partitions.
+func (c *claims) begin(begun []*Claim) (ended []*Claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held == nil {
 		c.held = make(map[int32]*Claim)
 	}
-	if old := c.held[claim.Partition]; old != nil {
-		old.ended.Store(true)
+	for _, claim := range begun {
+		if old := c.held[claim.Partition]; old != nil {
+			old.ended.Store(true)
+			ended = append(ended, old)
+		}
+		c.held[claim.Partition] = claim
 	}
-	c.held[claim.Partition] = claim
+	return ended
 }
 
 // of gives the claims on these partitions that are held.

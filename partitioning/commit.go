@@ -24,7 +24,9 @@ const abortTimeout = time.Second
 // Transaction is what is committed together: records, and how far the
 // partitions that they came from have been worked off.
 type Transaction struct {
-	// Records are at least one: the client ends no transaction without.
+	// Records are at least one: the client ends no transaction without. If the
+	// end is not answered, the first is looked for in the log: compaction must
+	// not take it soon, as it may a snapshot.
 	Records []log.Record
 	// Offsets are of the claims of every partition that anything in the
 	// transaction came from, polled or not: they are what fences it.
@@ -132,6 +134,8 @@ func (m *Member) discardProducer(ctx context.Context) {
 // endAbandoned asks once for each transactional id: its transaction is over, or
 // is being ended, or it is asked for again the next time.
 func (m *Member) endAbandoned(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
+	defer cancel()
 	m.abandoned = slices.DeleteFunc(m.abandoned, func(id string) bool {
 		err := fenceProducer(ctx, m.consumer, id)
 		return err == nil || errors.Is(err, kerr.ConcurrentTransactions)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -38,8 +39,8 @@ type pumped struct {
 	open []int64 // commands that were admitted and are not committed
 }
 
-func (w *world) pump(committed *atomic.Int64) *pump {
-	x := w.worker(notReading)
+func (w *world) pump(committed *atomic.Int64, opts ...option) *pump {
+	x := w.worker(append(opts, notReading)...)
 	ctx, stop := context.WithCancel(context.Background())
 	p := &pump{worker: x, committed: committed, ended: make(chan struct{}), stop: stop, parts: make(map[*partitioning.Claim]*pumped)}
 	x.revoking, x.losing = p.forget, p.forget
@@ -220,17 +221,7 @@ func TestHandover(t *testing.T) {
 	atWork(50)
 	stopFeeding()
 	<-fed
-	ends, err := log.HighWatermarks(t.Context(), w.client, w.commands)
-	ok(t, err)
-	eventually(t, "all commands are handled", func() bool {
-		for p, end := range ends {
-			// Who has died may have committed more than it could count.
-			if low, _ := w.committed(p); low != end {
-				return false
-			}
-		}
-		return true
-	})
+	allHandled(t, w)
 	a.leave()
 	b.leave()
 	verify(t, w, sent.Load())
@@ -240,6 +231,49 @@ func TestHandover(t *testing.T) {
 		}
 	}
 	t.Logf("%d commands in %v; refused commits: %d of a, %d of b, which was evicted", sent.Load(), time.Since(begun), len(a.errs), len(b.errs))
+}
+
+// Leaders and coordinators move from broker to broker all the time.
+func TestBrokersMove(t *testing.T) {
+	w := newWorld(t, 4, kfake.NumBrokers(3))
+	var committed, sent atomic.Int64
+	feeding, stopFeeding := context.WithCancel(t.Context())
+	defer stopFeeding()
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		feed(feeding, w, &sent, &committed)
+	}()
+	a, b := w.pump(&committed, direct), w.pump(&committed, direct)
+	for range 30 {
+		until := committed.Load() + 20
+		eventually(t, "commands are handled", func() bool { return committed.Load() >= until })
+		w.Fake.ShufflePartitionLeaders()
+		w.Fake.RehashCoordinators()
+	}
+	stopFeeding()
+	<-fed
+	allHandled(t, w)
+	a.leave()
+	b.leave()
+	verify(t, w, sent.Load())
+	t.Logf("%d commands; refused commits: %d", sent.Load(), len(a.errs)+len(b.errs))
+}
+
+// allHandled waits until the group has committed the ends of all partitions.
+// Who has died may have committed more than it could count.
+func allHandled(t *testing.T, w *world) {
+	t.Helper()
+	ends, err := log.HighWatermarks(t.Context(), w.client, w.commands)
+	ok(t, err)
+	eventually(t, "all commands are handled", func() bool {
+		for p, end := range ends {
+			if low, _ := w.committed(p); low != end {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // feed sends commands for as long as the context lasts, a few ahead of what is

@@ -133,8 +133,9 @@ func (m *Member) Join() error {
 func (m *Member) Failed() <-chan error { return m.failed }
 
 // Leave leaves the group, revoking what is claimed, and closes the connections.
+// The context bounds how long it tries to tell the group; it returns once the
+// owner has let go, and no Commit is under way any more.
 func (m *Member) Leave(ctx context.Context) {
-	m.consumer.AllowRebalance()
 	if err := m.consumer.LeaveGroupContext(ctx); err != nil {
 		m.log.Warn("could not leave the group; it will find out", "error", err)
 	}

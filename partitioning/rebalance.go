@@ -71,8 +71,8 @@ func (m *Member) fetched(ctx context.Context, cl *kgo.Client, resp *kmsg.OffsetF
 		claim.member = member
 		begun = append(begun, claim)
 	}
-	for _, claim := range begun {
-		m.claims.begin(claim)
+	if old := m.claims.begin(begun); len(old) > 0 {
+		m.owner.Lost(old) // their topic was made anew
 	}
 	if len(begun) > 0 {
 		m.owner.Assigned(begun)
@@ -226,6 +226,8 @@ func (m *Member) stay(ctx context.Context) (stop func()) {
 // startOver takes the member out of its group. The client hears of it with its
 // next heartbeat, gives up what it still has, and joins anew.
 func (m *Member) startOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
 	member, _ := m.consumer.GroupMetadata()
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group, req.MemberID = m.config.Group, member

@@ -198,6 +198,10 @@ func oldTransactions(_ *worker, c *partitioning.Config) { c.TransactionVersion =
 // notReading leaves partitions paused as they are when they are assigned.
 func notReading(x *worker, _ *partitioning.Config) { x.resuming = false }
 
+// direct has a worker speak to the brokers without a wire, of which each can
+// lead to one only.
+func direct(x *worker, c *partitioning.Config) { c.Cluster = x.w.Cluster }
+
 func missing(m partitioning.MissingOffsets) option {
 	return func(_ *worker, c *partitioning.Config) { c.MissingOffsets = m }
 }
