@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
@@ -43,10 +44,10 @@ func TestEvictedWhileRejoining(t *testing.T) {
 	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
-		x := newWire(t, w.Cluster.Brokers[0])
+		x := logtest.NewWire(t, w.Cluster.Brokers[0])
 		a := w.rawMember(x)
 		eventually(t, "owns the partition", func() bool { return a.owns(0) })
-		waits, release := holding(x, kmsg.JoinGroup)
+		waits, release := x.Hold(t, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evictMember(w.members()["raw"])
@@ -68,13 +69,13 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join()
 		old := a.claim(0)
-		waits, release := holding(a.wire, kmsg.JoinGroup)
+		waits, release := a.wire.Hold(t, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evict(a)
 		b.mustCommit(b.claim(0), "1 by b")
 		b.Leave(t.Context())
-		joined, goOn := holding(a.wire, kmsg.SyncGroup)
+		joined, goOn := a.wire.Hold(t, kmsg.SyncGroup)
 		release()
 		<-joined
 		if old.Ended() {
@@ -94,7 +95,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join()
 		old := a.claim(0)
-		waits, release := holding(a.wire, kmsg.JoinGroup)
+		waits, release := a.wire.Hold(t, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evict(a)
@@ -115,7 +116,7 @@ func TestEvictedWhileRejoining(t *testing.T) {
 		late := make(chan error, 1)
 		a.revoking = func(c []*partitioning.Claim) { late <- a.commit(c[0], "1 by a") }
 		a.losing = func(c []*partitioning.Claim) { late <- a.commit(c[0], "1 by a") }
-		waits, release := holding(a.wire, kmsg.JoinGroup)
+		waits, release := a.wire.Hold(t, kmsg.JoinGroup)
 		b := w.join()
 		<-waits
 		w.evict(a)
@@ -159,7 +160,7 @@ func TestRevokedClaim(t *testing.T) {
 func TestAssignmentIsInterrupted(t *testing.T) {
 	w := newWorld(t, 2)
 	a := w.worker()
-	fetched, goOn := holding(a.wire, kmsg.OffsetFetch)
+	fetched, goOn := a.wire.Hold(t, kmsg.OffsetFetch)
 	ok(t, a.Join())
 	t.Cleanup(a.leave)
 	<-fetched

@@ -77,8 +77,8 @@ func TestTwoOwners(t *testing.T) {
 			t.Errorf("the owner is not proved: %v", err)
 		}
 		// a hears nothing of it, and does not come back before the end.
-		held, hear := holding(a.wire, kmsg.Heartbeat)
-		_, _ = holding(a.wire, kmsg.JoinGroup)
+		held, hear := a.wire.Hold(t, kmsg.Heartbeat)
+		_, _ = a.wire.Hold(t, kmsg.JoinGroup)
 		<-held
 		depose(a)
 		b := w.join()
@@ -113,14 +113,14 @@ func TestOffsetsAfterProduce(t *testing.T) {
 	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
-		x := newWire(t, w.Cluster.Brokers[0])
+		x := logtest.NewWire(t, w.Cluster.Brokers[0])
 		m := w.rawMember(x)
 		eventually(t, "owns the partition", func() bool { return m.owns(0) && w.stable() })
 		member, generation := m.client.GroupMetadata()
 		a := w.raw("a").begin()
 		ok(t, a.offsets(member, generation, 0, 0, ""))
 		w.evictMember(member)
-		x.cut()
+		x.Cut()
 		ends, err := log.HighWatermarks(t.Context(), w.client, w.events)
 		ok(t, err)
 		a.produce(0, "1 by a")
@@ -131,7 +131,7 @@ func TestOffsetsAfterProduce(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join()
 		mine := a.claim(0)
-		producing, release := holding(a.wire, kmsg.Produce)
+		producing, release := a.wire.Hold(t, kmsg.Produce)
 		done := make(chan error, 1)
 		go func() { done <- a.commit(mine, "1 by a") }()
 		<-producing
@@ -155,7 +155,7 @@ func TestRecordsOfALostClaim(t *testing.T) {
 	a := w.join()
 	first := a.claim(0)
 	polled := a.poll()[0]
-	waits, release := holding(a.wire, kmsg.JoinGroup) // a hears of what happens only later
+	waits, release := a.wire.Hold(t, kmsg.JoinGroup) // a hears of what happens only later
 	w.evict(a)
 	b := w.join()
 	handle(t, b, b.poll()[0])
@@ -305,7 +305,7 @@ func TestProduceWithoutAnswer(t *testing.T) {
 	a := w.join()
 	c := a.claim(0)
 	a.mustCommit(c, "1")
-	_, _ = holding(a.wire, kmsg.Produce)
+	_, _ = a.wire.Hold(t, kmsg.Produce)
 	begun := time.Now()
 	if err := a.commitWithin(300*time.Millisecond, c, "never"); !errors.Is(err, partitioning.ErrNotCommitted) {
 		t.Errorf("commit without an answer: %v", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
@@ -43,33 +44,32 @@ func crash(t *testing.T, key kmsg.Key, acted bool, opts ...option) {
 	}
 	died := make(chan struct{})
 	var once atomic.Bool
-	a.wire.on(key, func(kmsg.Request) fate {
+	a.wire.On(key, func(kmsg.Request) logtest.Fate {
 		if !once.CompareAndSwap(false, true) {
-			return losesItself
+			return logtest.LosesItself
 		}
 		defer close(died)
 		if acted {
-			return isLast
+			return logtest.CrashesAfter
 		}
-		a.wire.cut()
-		return losesItself
+		return logtest.CrashesBefore
 	})
 	w.command(0, "c1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go commitAll(ctx, a)
 	<-died
-	eventually(t, "cut off", a.wire.isCut)
+	eventually(t, "cut off", a.wire.IsCut)
 	cancel()
 	w.evict(a)
 
 	b := w.worker(opts...)
 	var fetches atomic.Int32
-	b.wire.on(kmsg.OffsetFetch, func(req kmsg.Request) fate {
+	b.wire.On(kmsg.OffsetFetch, func(req kmsg.Request) logtest.Fate {
 		if g := req.(*kmsg.OffsetFetchRequest).Groups; len(g) > 0 && g[0].MemberID != nil {
 			fetches.Add(1)
 		}
-		return passes
+		return logtest.Passes
 	})
 	begun := time.Now()
 	ok(t, b.Join())
@@ -124,11 +124,11 @@ func TestMembersTransactionIsNotEnded(t *testing.T) {
 	for p := range a.held {
 		kept, given = a.held[p], b.held[1-p]
 	}
-	ended, release := holding(a.wire, kmsg.EndTxn)
+	ended, release := a.wire.Hold(t, kmsg.EndTxn)
 	done := make(chan error, 1)
 	go func() { done <- a.commit(kept, "1") }()
 	<-ended
-	looked, goOn := holding(a.wire, kmsg.OffsetFetch)
+	looked, goOn := a.wire.Hold(t, kmsg.OffsetFetch)
 	b.Leave(t.Context())
 	<-looked // for orphans, and for who is a member
 	release()

@@ -13,14 +13,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
 // forgotten has the broker say once that it has forgotten the producer of a
 // partition of the events topic, of which retention has deleted all.
-func forgotten(x *wire, partition int32) {
+func forgotten(x *logtest.Wire, partition int32) {
 	var said atomic.Bool
-	x.forge(kmsg.Produce, func(resp kmsg.Response) {
+	x.Forge(kmsg.Produce, func(resp kmsg.Response) {
 		topics := resp.(*kmsg.ProduceResponse).Topics
 		for i := range topics {
 			for j := range topics[i].Partitions {
@@ -38,8 +39,8 @@ func TestProducerIDWithinATransaction(t *testing.T) {
 	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 2)
-		x := newWire(t, w.Cluster.Brokers[0])
-		r := w.raw("raw", kgo.SeedBrokers(x.addr()))
+		x := logtest.NewWire(t, w.Cluster.Brokers[0])
+		r := w.raw("raw", kgo.SeedBrokers(x.Addr()))
 		ok(t, r.begin().produce(0, "0").produce(1, "1").end())
 		forgotten(x, 1)
 		failed := 0
@@ -113,14 +114,14 @@ func TestAbortWithoutAnswer(t *testing.T) {
 	a.mustCommit(c, "1")
 	var away atomic.Bool
 	away.Store(true)
-	lost := func(kmsg.Request) fate {
+	lost := func(kmsg.Request) logtest.Fate {
 		if away.Load() {
-			return losesItself
+			return logtest.LosesItself
 		}
-		return passes
+		return logtest.Passes
 	}
 	for _, key := range []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.EndTxn, kmsg.InitProducerID} {
-		a.wire.on(key, lost)
+		a.wire.On(key, lost)
 	}
 	if err := a.commitWithin(200*time.Millisecond, c, "never"); !errors.Is(err, partitioning.ErrNotCommitted) {
 		t.Errorf("commit without answers: %v", err)
@@ -138,7 +139,7 @@ func TestLeaveWhileCommitting(t *testing.T) {
 	a := w.join()
 	c := a.claim(0)
 	a.mustCommit(c, "1")
-	ended, _ := holding(a.wire, kmsg.EndTxn)
+	ended, _ := a.wire.Hold(t, kmsg.EndTxn)
 	done := make(chan error, 1)
 	go func() { done <- a.commitWithin(time.Hour, c, "2") }()
 	<-ended

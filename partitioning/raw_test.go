@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 )
 
 // raw is a transactional producer without any of the package's rules: what is
@@ -84,7 +86,7 @@ type rawMember struct {
 	owned []int32
 }
 
-func (w *world) rawMember(x *wire) *rawMember {
+func (w *world) rawMember(x *logtest.Wire) *rawMember {
 	w.t.Helper()
 	m := &rawMember{}
 	change := func(fn func([]int32)) func(context.Context, *kgo.Client, map[string][]int32) {
@@ -98,7 +100,7 @@ func (w *world) rawMember(x *wire) *rawMember {
 		m.owned = slices.DeleteFunc(m.owned, func(p int32) bool { return slices.Contains(ps, p) })
 	})
 	cluster := w.Cluster
-	cluster.Brokers = []string{x.addr()}
+	cluster.Brokers = []string{x.Addr()}
 	client, err := kgo.NewClient(append(cluster.Options("raw"),
 		kgo.ConsumerGroup(w.group), kgo.ConsumeTopics(w.commands), kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

@@ -139,7 +139,7 @@ func TestNothingIsReadBeforeResume(t *testing.T) {
 	w.command(0, "c0")
 	a := w.join(notReading)
 	first := a.claim(0)
-	fetched, goOn := holding(a.wire, kmsg.OffsetFetch)
+	fetched, goOn := a.wire.Hold(t, kmsg.OffsetFetch)
 	a.losing = func([]*partitioning.Claim) { a.Resume(0) }
 	w.evict(a)
 	a.without(0)

@@ -11,21 +11,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
 // fenceBetween loses the first end of a transaction, or only its answer, and has
 // somebody fence the producer before the client tries again.
-func fenceBetween(w *world, x *wire, id string, lost fate) {
+func fenceBetween(w *world, x *logtest.Wire, id string, lost logtest.Fate) {
 	first, ended := new(atomic.Bool), make(chan struct{})
-	x.on(kmsg.EndTxn, func(kmsg.Request) fate {
+	x.On(kmsg.EndTxn, func(kmsg.Request) logtest.Fate {
 		if first.CompareAndSwap(false, true) {
 			close(ended)
 			return lost
 		}
 		<-ended
 		w.fenceProducer(id)
-		return passes
+		return logtest.Passes
 	})
 }
 
@@ -57,9 +58,9 @@ func TestFencedAlthoughCommitted(t *testing.T) {
 	t.Parallel()
 	t.Run("without the rule", func(t *testing.T) {
 		w := newWorld(t, 1)
-		x := newWire(t, w.Cluster.Brokers[0])
-		r := w.raw("raw", kgo.SeedBrokers(x.addr()))
-		fenceBetween(w, x, r.id, losesAnswer)
+		x := logtest.NewWire(t, w.Cluster.Brokers[0])
+		r := w.raw("raw", kgo.SeedBrokers(x.Addr()))
+		fenceBetween(w, x, r.id, logtest.LosesAnswer)
 		err := r.begin().produce(0, "1").end()
 		t.Logf("the client says: %v", err)
 		wrong(t, "an error hides a commit", err != nil)
@@ -68,7 +69,7 @@ func TestFencedAlthoughCommitted(t *testing.T) {
 	versions(t, func(t *testing.T, w *world, opts ...option) {
 		a := w.join(opts...)
 		c := a.claim(0)
-		fenceBetween(w, a.wire, a.transactionalID(), losesAnswer)
+		fenceBetween(w, a.wire, a.transactionalID(), logtest.LosesAnswer)
 		begun := time.Now()
 		a.mustCommit(c, "1")
 		t.Logf("found out after %v", time.Since(begun))
@@ -83,7 +84,7 @@ func TestFencedAndAborted(t *testing.T) {
 	versions(t, func(t *testing.T, w *world, opts ...option) {
 		a := w.join(opts...)
 		c := a.claim(0)
-		fenceBetween(w, a.wire, a.transactionalID(), losesItself)
+		fenceBetween(w, a.wire, a.transactionalID(), logtest.LosesItself)
 		if err := a.commit(c, "1"); !errors.Is(err, partitioning.ErrNotCommitted) {
 			t.Errorf("commit that was aborted by another: %v", err)
 		}
@@ -95,18 +96,18 @@ func TestFencedAndAborted(t *testing.T) {
 // An end that is answered only when tried again is no doubt.
 func TestEndIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	for name, lost := range map[string]fate{"request": losesItself, "answer": losesAnswer} {
+	for name, lost := range map[string]logtest.Fate{"request": logtest.LosesItself, "answer": logtest.LosesAnswer} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			versions(t, func(t *testing.T, w *world, opts ...option) {
 				a := w.join(opts...)
 				c := a.claim(0)
 				var ends atomic.Int32
-				a.wire.on(kmsg.EndTxn, func(kmsg.Request) fate {
+				a.wire.On(kmsg.EndTxn, func(kmsg.Request) logtest.Fate {
 					if ends.Add(1) == 1 {
 						return lost
 					}
-					return passes
+					return logtest.Passes
 				})
 				a.mustCommit(c, "1")
 				a.mustCommit(c, "2")
@@ -123,9 +124,9 @@ func TestOutcomeUnknown(t *testing.T) {
 	a := w.join()
 	c := a.claim(0)
 	a.mustCommit(c, "1")
-	a.wire.on(kmsg.EndTxn, func(kmsg.Request) fate {
-		a.wire.on(kmsg.InitProducerID, func(kmsg.Request) fate { return losesAnswer })
-		return losesAnswer
+	a.wire.On(kmsg.EndTxn, func(kmsg.Request) logtest.Fate {
+		a.wire.On(kmsg.InitProducerID, func(kmsg.Request) logtest.Fate { return logtest.LosesAnswer })
+		return logtest.LosesAnswer
 	})
 	err := a.commitWithin(time.Second, c, "2")
 	if !errors.Is(err, partitioning.ErrOutcomeUnknown) || errors.Is(err, partitioning.ErrNotCommitted) {

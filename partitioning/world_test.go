@@ -176,7 +176,7 @@ type worker struct {
 	w    *world
 	t    *testing.T
 	id   partitioning.Identity
-	wire *wire
+	wire *logtest.Wire
 
 	// revoking and losing run in the owner's callbacks, resuming says whether
 	// what is assigned is read at once.
@@ -210,7 +210,7 @@ func missing(m partitioning.MissingOffsets) option {
 func (w *world) worker(opts ...option) *worker {
 	w.t.Helper()
 	x := &worker{
-		w: w, t: w.t, id: partitioning.NewIdentity(""), wire: newWire(w.t, w.Cluster.Brokers[0]), resuming: true,
+		w: w, t: w.t, id: partitioning.NewIdentity(""), wire: logtest.NewWire(w.t, w.Cluster.Brokers[0]), resuming: true,
 		held: make(map[int32]*partitioning.Claim), changed: make(chan struct{}),
 	}
 	config := partitioning.Config{
@@ -220,7 +220,7 @@ func (w *world) worker(opts ...option) *worker {
 		MissingOffsets:     partitioning.RefuseMissing,
 		Logger:             w.Cluster.Logger,
 	}
-	config.Cluster.Brokers = []string{x.wire.addr()}
+	config.Cluster.Brokers = []string{x.wire.Addr()}
 	for _, o := range opts {
 		o(x, &config)
 	}
@@ -242,7 +242,7 @@ func (w *world) join(opts ...option) *worker {
 func (x *worker) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	if x.wire.isCut() {
+	if x.wire.IsCut() {
 		cancel()
 		go x.Leave(ctx) // its retries may go on for a while
 		return
@@ -250,16 +250,10 @@ func (x *worker) leave() {
 	x.Leave(ctx)
 }
 
-func (w *wire) isCut() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.broken
-}
-
 // crash cuts the worker off, and has it evicted.
 func (x *worker) crash() {
 	x.t.Helper()
-	x.wire.cut()
+	x.wire.Cut()
 	x.w.evict(x)
 }
 

@@ -36,6 +36,7 @@ type Wire struct {
 
 	mu     sync.Mutex
 	rules  []Rule
+	forged map[int16]func(kmsg.Response)
 	conns  map[net.Conn]bool
 	broken bool
 }
@@ -47,7 +48,7 @@ func NewWire(t testing.TB, upstream string) *Wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Wire{listener: l, upstream: upstream, conns: make(map[net.Conn]bool)}
+	w := &Wire{listener: l, upstream: upstream, forged: make(map[int16]func(kmsg.Response)), conns: make(map[net.Conn]bool)}
 	t.Cleanup(w.Cut)
 	go func() {
 		for {
@@ -75,6 +76,29 @@ func (w *Wire) On(key kmsg.Key, r Rule) {
 		}
 		return r(req)
 	})
+}
+
+// Hold has requests of a key wait until they are released, at the latest when the
+// test ends.
+func (w *Wire) Hold(t testing.TB, key kmsg.Key) (held <-chan struct{}, release func()) {
+	holds, released := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(holds) })
+	w.On(key, func(kmsg.Request) Fate {
+		first()
+		<-released
+		return Passes
+	})
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	return holds, release
+}
+
+// Forge has answers to requests of a key changed, other than those that say
+// where brokers are.
+func (w *Wire) Forge(key kmsg.Key, change func(kmsg.Response)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forged[key.Int16()] = change
 }
 
 // Cut breaks the wire for good, as a crash does: nothing that was not sent
@@ -147,7 +171,7 @@ func (w *Wire) serve(client net.Conn) {
 			if err != nil || r.fate == LosesAnswer || r.fate == CrashesAfter {
 				return
 			}
-			if _, err := client.Write(frame(w.redirect(r, answer))); err != nil {
+			if _, err := client.Write(frame(w.answered(r, answer))); err != nil {
 				return
 			}
 		}
@@ -173,8 +197,12 @@ func (w *Wire) serve(client net.Conn) {
 	}
 }
 
-// redirect keeps clients on the wire: brokers tell them their own addresses.
-func (w *Wire) redirect(r request, answer []byte) []byte {
+// answered gives what the client gets to see of an answer. It keeps clients on
+// the wire: brokers tell them their own addresses.
+func (w *Wire) answered(r request, answer []byte) []byte {
+	w.mu.Lock()
+	change := w.forged[r.key]
+	w.mu.Unlock()
 	resp := kmsg.ResponseForKey(r.key)
 	resp.SetVersion(r.version)
 	head := 4 // correlation id, then tags
@@ -186,23 +214,23 @@ func (w *Wire) redirect(r request, answer []byte) []byte {
 	port := int32(n)
 	switch resp := resp.(type) {
 	case *kmsg.MetadataResponse:
-		if resp.ReadFrom(answer[head:]) != nil {
-			return answer
-		}
-		for i := range resp.Brokers {
-			resp.Brokers[i].Host, resp.Brokers[i].Port = host, port
+		change = func(kmsg.Response) {
+			for i := range resp.Brokers {
+				resp.Brokers[i].Host, resp.Brokers[i].Port = host, port
+			}
 		}
 	case *kmsg.FindCoordinatorResponse:
-		if resp.ReadFrom(answer[head:]) != nil {
-			return answer
+		change = func(kmsg.Response) {
+			resp.Host, resp.Port = host, port
+			for i := range resp.Coordinators {
+				resp.Coordinators[i].Host, resp.Coordinators[i].Port = host, port
+			}
 		}
-		resp.Host, resp.Port = host, port
-		for i := range resp.Coordinators {
-			resp.Coordinators[i].Host, resp.Coordinators[i].Port = host, port
-		}
-	default:
+	}
+	if change == nil || resp.ReadFrom(answer[head:]) != nil {
 		return answer
 	}
+	change(resp)
 	return resp.AppendTo(answer[:head:head])
 }
 
