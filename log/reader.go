@@ -133,7 +133,11 @@ func nothingLeft(ctx context.Context, cl *kgo.Client, topic string, partition in
 	if err != nil {
 		return false, err
 	}
-	for _, rt := range raw.(*kmsg.FetchResponse).Topics {
+	resp := raw.(*kmsg.FetchResponse)
+	if resp.ThrottleMillis > 0 {
+		return false, nil // a quota empties an answer too (KIP-219)
+	}
+	for _, rt := range resp.Topics {
 		for _, rp := range rt.Partitions {
 			if rp.Partition != partition {
 				continue
