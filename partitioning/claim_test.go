@@ -143,9 +143,9 @@ func TestRevokedClaim(t *testing.T) {
 	for p, c := range claims {
 		err := a.commit(c, "by a")
 		switch {
-		case b.held[p] == nil && err != nil:
+		case b.claims()[p] == nil && err != nil:
 			t.Errorf("commit to a partition that a kept: %v", err)
-		case b.held[p] != nil && !errors.Is(err, partitioning.ErrDeposed):
+		case b.claims()[p] != nil && !errors.Is(err, partitioning.ErrDeposed):
 			t.Errorf("commit to a partition that went to b: %v", err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestAssignmentIsInterrupted(t *testing.T) {
 	a.await("has its share", func() bool { return len(a.held) == 1 })
 	b.await("has its share", func() bool { return len(b.held) == 1 })
 	for _, x := range []*worker{a, b} {
-		for _, c := range x.held {
+		for _, c := range x.claims() {
 			x.mustCommit(c, "page")
 		}
 	}

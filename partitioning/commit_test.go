@@ -282,7 +282,7 @@ func TestOnlyItsOwnOffsets(t *testing.T) {
 	a.await("one each", func() bool { return len(a.held) == 1 })
 	b.await("one each", func() bool { return len(b.held) == 1 })
 	foreign := int32(0)
-	for p := range b.held {
+	for p := range b.claims() {
 		foreign = p
 	}
 	id, generation := member(w, a)
@@ -291,8 +291,8 @@ func TestOnlyItsOwnOffsets(t *testing.T) {
 	wrong(t, "an offset of a partition of another owner is accepted", err == nil && r.end() == nil)
 	eventually(t, "rewound", func() bool { at, _ := w.committed(foreign); return at == 77 })
 
-	for p := range a.held {
-		a.mustCommit(a.held[p], "y")
+	for _, c := range a.claims() {
+		a.mustCommit(c, "y")
 	}
 	if at, _ := w.committed(foreign); at != 77 {
 		t.Errorf("a commit of a moved the offset of b's partition to %d", at)

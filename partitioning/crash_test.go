@@ -121,8 +121,8 @@ func TestMembersTransactionIsNotEnded(t *testing.T) {
 	b.await("has its share", func() bool { return len(b.held) == 1 })
 	a.await("keeps its own", func() bool { return len(a.held) == 1 })
 	var kept, given *partitioning.Claim
-	for p := range a.held {
-		kept, given = a.held[p], b.held[1-p]
+	for p, c := range a.claims() {
+		kept, given = c, b.claims()[1-p]
 	}
 	ended, release := a.wire.Hold(t, kmsg.EndTxn)
 	done := make(chan error, 1)

@@ -259,7 +259,10 @@ func (x *worker) crash() {
 
 func (x *worker) Assigned(claims []*partitioning.Claim) {
 	x.note("assigned", claims, func(c *partitioning.Claim) { x.held[c.Partition] = c })
-	if x.resuming {
+	x.mu.Lock()
+	resuming := x.resuming
+	x.mu.Unlock()
+	if resuming {
 		for _, c := range claims {
 			x.Resume(c.Partition)
 		}
@@ -316,6 +319,13 @@ func (x *worker) claim(partition int32) (c *partitioning.Claim) {
 	x.t.Helper()
 	x.await(fmt.Sprint("holds ", partition), func() bool { c = x.held[partition]; return c != nil })
 	return c
+}
+
+// claims are those that the worker holds now.
+func (x *worker) claims() map[int32]*partitioning.Claim {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return maps.Clone(x.held)
 }
 
 // without waits until the worker has heard that it no longer holds the partition.
