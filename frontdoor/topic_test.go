@@ -176,10 +176,15 @@ func TestNoReply(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, echo)
 	door := w.door(nil)
-	ctx := w.within(600 * time.Millisecond)
-	_, err := door.Handle(ctx, w.command(uuid.New(), "the-id", "x"))
-	if ctx.Err() != nil {
-		t.Error("the answer came too late to be heard")
+	var err error
+	for tries := 1; ; tries++ {
+		ctx := w.within(600 * time.Millisecond)
+		if _, err = door.Handle(ctx, w.command(uuid.New(), "the-id", "x")); ctx.Err() == nil {
+			break
+		}
+		if tries == 5 { // a busy machine may be late, but not each time
+			t.Fatal("the answer came too late to be heard")
+		}
 	}
 	if st := wantCode(t, err, codes.Unavailable); !strings.Contains(st.Message(), `"the-id"`) {
 		t.Errorf("%q does not name the id", st.Message())
