@@ -85,5 +85,5 @@ func answerInTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !bounded {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadline(ctx, at.Add(-min(30*time.Millisecond, max(0, time.Until(at)/10))))
+	return context.WithDeadline(ctx, at.Add(-min(60*time.Millisecond, max(0, time.Until(at)/10))))
 }
