@@ -215,6 +215,7 @@ func TestPeerDiesWithTheCommand(t *testing.T) {
 func TestOwnerMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, echo)
+	logtest.Tell(t, w.broker.Cluster, log.EventsTopic(w.domain.Name), log.CommandsTopic(w.domain.Name))
 	first := w.process("127.0.0.1:0", insecure.NewCredentials())
 	w.owns(first.worker)
 	door := w.door(strangers())

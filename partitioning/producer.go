@@ -1,6 +1,7 @@
 package partitioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type producer struct {
 	// its offsets are: always, unless the cluster has transaction.version 2
 	// (KIP-890 part 2).
 	addOffsets bool
+	// known are the topics that the client has on its books; see enter.
+	known map[string]bool
 }
 
 func newProducer(c Config, n int) (*producer, error) {
@@ -56,7 +59,7 @@ func newProducer(c Config, n int) (*producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("producer %s: %w", txID, err)
 	}
-	return &producer{client: client, transactionalID: txID, addOffsets: c.TransactionVersion < 2}, nil
+	return &producer{client: client, transactionalID: txID, addOffsets: c.TransactionVersion < 2, known: make(map[string]bool)}, nil
 }
 
 // begin begins a transaction, with a producer id that is good.
@@ -115,6 +118,26 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	}
 	for i := range records {
 		records[i].Offset = handed[i].Offset
+		if err := p.enter(ctx, records[i].Topic, records[i].Partition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter waits until a topic that was written to is on the client's books. The
+// first records of a topic leave the client a moment before that, and may be
+// acknowledged within it. A transaction that ends then seems empty to the client:
+// told to commit, it aborts, or does nothing, and says that all is well.
+func (p *producer) enter(ctx context.Context, topic string, partition int32) error {
+	for !p.known[topic] {
+		leader, _, err := p.client.PartitionLeader(topic, partition)
+		switch {
+		case err == nil && leader >= 0:
+			p.known[topic] = true
+		case sleep(ctx, poll) != nil:
+			return fmt.Errorf("the client has not learnt of %s/%d, to which it has written: %w", topic, partition, cmp.Or(err, ctx.Err()))
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package logtest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -21,15 +22,39 @@ const readTimeout = 30 * time.Second
 // test fails and names the partitions that are held back.
 func ReadCommitted(t testing.TB, cluster log.Cluster, topic string) []*kgo.Record {
 	t.Helper()
-	return read(t, cluster, topic, kgo.ReadCommitted())
+	return records(read(t, cluster, topic, kgo.ReadCommitted()))
 }
 
 // ReadUncommitted is the same with records of aborted and open transactions.
 func ReadUncommitted(t testing.TB, cluster log.Cluster, topic string) []*kgo.Record {
 	t.Helper()
-	return read(t, cluster, topic, kgo.ReadUncommitted())
+	return records(read(t, cluster, topic, kgo.ReadUncommitted()))
 }
 
+// Tell has a test show, if it fails, every record of the topics, committed or
+// not, and the markers between them.
+func Tell(t testing.TB, cluster log.Cluster, topics ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, topic := range topics {
+			committed := make(map[string]bool)
+			for _, r := range ReadCommitted(t, cluster, topic) {
+				committed[place(r)] = true
+			}
+			for _, r := range read(t, cluster, topic, kgo.ReadUncommitted()) {
+				t.Logf("%s: key %x, value %q, marker %t, committed %t, producer %d epoch %d, at %s", place(r), r.Key, r.Value,
+					r.Attrs.IsControl(), committed[place(r)], r.ProducerID, r.ProducerEpoch, r.Timestamp.Format("15:04:05.000"))
+			}
+		}
+	})
+}
+
+func place(r *kgo.Record) string { return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset) }
+
+// read gives records and the markers of transactions.
 func read(t testing.TB, cluster log.Cluster, topic string, level kgo.IsolationLevel) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
@@ -52,7 +77,7 @@ func read(t testing.TB, cluster log.Cluster, topic string, level kgo.IsolationLe
 	}
 	defer client.Close()
 
-	var records []*kgo.Record
+	var all []*kgo.Record
 	for len(ends) > 0 {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -67,18 +92,21 @@ func read(t testing.TB, cluster log.Cluster, topic string, level kgo.IsolationLe
 				delete(ends, r.Partition)
 				return
 			}
-			if !r.Attrs.IsControl() {
-				records = append(records, r)
-			}
+			all = append(all, r)
 			if r.Offset == end-1 {
 				delete(ends, r.Partition)
 			}
 		})
 	}
-	slices.SortFunc(records, func(a, b *kgo.Record) int {
+	slices.SortFunc(all, func(a, b *kgo.Record) int {
 		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
-	return records
+	return all
+}
+
+// records leaves the markers of transactions out.
+func records(all []*kgo.Record) []*kgo.Record {
+	return slices.DeleteFunc(all, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
 }
 
 // bounds are where to start, and the high watermarks of the partitions that
