@@ -44,65 +44,6 @@ var (
 	headerTrue      = []byte("true")
 )
 
-// Encode makes the event's record: a CloudEvent in binary mode.
-func (p *Page) Encode(domain string, partition int32) Record {
-	prefix, name := splitTypeURL(p.TypeURL)
-	h := headers{list: make([]Header, 0, 12), text: make([]byte, 0, 256+len(name)+2*len(p.Cause.CommandID))}
-	h.list = append(h.list,
-		Header{Key: headerContentType, Value: protobufContent},
-		Header{Key: headerSpecVersion, Value: specVersion})
-	h.add(headerID, func(b []byte) []byte {
-		return strconv.AppendUint(append(p.Root.AppendText(b), '/'), uint64(p.Sequence), 10)
-	})
-	h.addString(headerType, name)
-	h.add(headerCESource, func(b []byte) []byte { return append(append(b, "angzarr/"...), domain...) })
-	h.add(headerSubject, p.Root.AppendText)
-	h.add(headerTime, func(b []byte) []byte { return p.CreatedAt.UTC().AppendFormat(b, time.RFC3339Nano) })
-	h.addString(HeaderCommandID, p.Cause.CommandID)
-	if p.Cause.CorrelationID != p.Cause.CommandID {
-		h.addString(HeaderCorrelationID, p.Cause.CorrelationID)
-	}
-	if p.Cause.Source != "" {
-		h.addString(HeaderSource, p.Cause.Source)
-	}
-	if p.Cause.Traceparent != "" {
-		h.addString(HeaderTraceparent, p.Cause.Traceparent)
-	}
-	if p.Cause.Hops > 0 {
-		h.add(HeaderHops, func(b []byte) []byte { return strconv.AppendUint(b, uint64(p.Cause.Hops), 10) })
-	}
-	if prefix != usualPrefix {
-		h.addString(HeaderTypeURL, prefix)
-	}
-	if p.Synchronous {
-		h.list = append(h.list, Header{Key: HeaderSynchronous, Value: headerTrue})
-	}
-	value := p.Value
-	if value == nil {
-		value = []byte{} // nil would be a tombstone
-	}
-	return Record{
-		Topic: EventsTopic(domain), Partition: partition,
-		Key: PageKey(p.Root, p.Sequence), Value: value, Headers: h.list,
-	}
-}
-
-// headers are a record's, with all values in one piece of memory.
-type headers struct {
-	list []Header
-	text []byte
-}
-
-func (h *headers) add(key string, appendTo func([]byte) []byte) {
-	start := len(h.text)
-	h.text = appendTo(h.text)
-	h.list = append(h.list, Header{Key: key, Value: h.text[start:len(h.text):len(h.text)]})
-}
-
-func (h *headers) addString(key, value string) {
-	h.add(key, func(b []byte) []byte { return append(b, value...) })
-}
-
 // DecodePage reads an event's record. The key must be a page's.
 func DecodePage(r *Record) (Page, error) {
 	root, sequence, kind := ParseKey(r.Key)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -33,6 +34,8 @@ type producer struct {
 	addOffsets bool
 	// known are the topics that the client has on its books; see enter.
 	known map[string]bool
+	// handed is memory for the records that the client is handed.
+	handed []kgo.Record
 }
 
 func newProducer(c Config, n int) (*producer, error) {
@@ -102,9 +105,10 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	}
 	// Promises may come after the context's end: what they write is the
 	// client's, until Flush has returned nil.
-	handed := make([]kgo.Record, len(records))
+	handed := slices.Grow(p.handed[:0], len(records))[:len(records)]
+	p.handed = nil // until the client is done with them
 	for i := range records {
-		handed[i] = *records[i].ToClient() // inlined: one allocation for all
+		handed[i] = *records[i].ToClient() // inlined: no allocation
 		p.client.Produce(ctx, &handed[i], promise)
 	}
 	// Flush returns nil after the last promise has been called.
@@ -122,6 +126,8 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 			return err
 		}
 	}
+	clear(handed) // their values need not stay
+	p.handed = handed
 	return nil
 }
 

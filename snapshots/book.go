@@ -96,10 +96,16 @@ func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
 		b.broken = fmt.Errorf("%w: root %s, a snapshot of page %d at offset %d of partition %d comes after page %d",
 			ErrBroken, b.root, s.GetSequence(), offset, b.partition, b.last)
 	}
-	b.snapshot = appendSnapshot(nil, s)
+	b.snapshot = appendSnapshot(b.snapshot[:0], s)
 	b.covers, b.opens = s.GetSequence(), offset
-	b.pages = nil
+	if b.pages = b.pages[:0]; cap(b.pages) > mostSpare {
+		b.pages = nil
+	}
 }
+
+// mostSpare is how much memory for pages a book keeps when a snapshot has covered
+// them: the next ones come soon where business logic makes a snapshot every few.
+const mostSpare = 1 << 10
 
 // erase empties the book for good.
 func (b *Book) erase(e *angzarr.Erased, offset int64) {

@@ -1,6 +1,8 @@
 package snapshots
 
 import (
+	"slices"
+
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -37,7 +39,7 @@ func appendPage(b []byte, p *log.Page) []byte {
 		size += sizeVarint(pageSynchronous, 1)
 	}
 
-	b = appendLength(b, bookPages, size)
+	b = appendLength(slices.Grow(b, size+12), bookPages, size)
 	b = appendVarint(b, pageNum, uint64(p.Sequence))
 	b = appendLength(b, pageCreatedAt, created)
 	b = appendVarint(b, timestampSeconds, seconds)
@@ -55,7 +57,8 @@ func appendPage(b []byte, p *log.Page) []byte {
 
 // appendSnapshot appends the snapshot as an EventBook's.
 func appendSnapshot(b []byte, s *angzarr.Snapshot) []byte {
-	b = appendLength(b, bookSnapshot, proto.Size(s))
+	size := proto.Size(s)
+	b = appendLength(slices.Grow(b, size+12), bookSnapshot, size)
 	b, err := proto.MarshalOptions{}.MarshalAppend(b, s)
 	if err != nil {
 		panic("snapshots: " + err.Error()) // it was unmarshalled from bytes

@@ -76,14 +76,21 @@ func about(usual, took time.Duration) time.Duration {
 }
 
 // wait is how long a commit should wait now for commands that are about to be
-// decided, 0 not to. Logic that is slow beside a commit is not waited for.
-func (a *asking) wait(now time.Time) time.Duration {
+// decided, 0 not to. Logic that is slow beside a commit is not waited for; but
+// where more wait to be asked than may be, the answers come without a pause, and
+// each commit takes as many as come while one lasts.
+func (a *asking) wait(now time.Time, more bool) time.Duration {
 	a.may(now)
 	most := a.commit / gatherShare
-	if a.fresh == 0 || a.usual > most {
+	patience := min(gatherTimes*a.usual, most)
+	switch {
+	case a.fresh == 0:
+		return 0
+	case more:
+		patience = a.commit
+	case a.usual > most:
 		return 0
 	}
-	patience := min(gatherTimes*a.usual, most)
 	if a.gather.IsZero() {
 		a.gather = now.Add(patience)
 	}

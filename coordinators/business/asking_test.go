@@ -47,26 +47,29 @@ func TestHowLongACommitWaits(t *testing.T) {
 		return a
 	}
 	a := trained()
-	if got := a.wait(noon); got != 0 {
+	if got := a.wait(noon, false); got != 0 {
 		t.Errorf("nothing is being decided, and it waits %v", got)
 	}
 	a.ask(noon)
-	if got := a.wait(noon); got <= 0 || got > gatherTimes*usual {
+	if got := a.wait(noon, false); got <= 0 || got > gatherTimes*usual {
 		t.Errorf("it waits %v for what takes %v", got, usual)
 	}
-	if got := a.wait(noon.Add(time.Second)); got != 0 {
+	if got := a.wait(noon.Add(time.Second), false); got != 0 {
 		t.Errorf("it waits %v more for one that takes longer than usual", got)
 	}
 	a.committing()
 	a.ask(noon.Add(time.Second))
-	if got := a.wait(noon.Add(time.Second)); got <= 0 {
+	if got := a.wait(noon.Add(time.Second), false); got <= 0 {
 		t.Error("the next commit does not wait")
 	}
 	slow := &asking{}
 	slow.committed(10 * time.Millisecond)
 	slow.answered(slow.ask(noon), noon.Add(time.Second))
 	slow.ask(noon)
-	if got := slow.wait(noon); got != 0 {
+	if got := slow.wait(noon, false); got != 0 {
 		t.Errorf("it waits %v for slow logic", got)
+	}
+	if got := slow.wait(noon, true); got != 10*time.Millisecond {
+		t.Errorf("it waits %v where commands stand in line, not as long as a commit takes", got)
 	}
 }

@@ -23,7 +23,7 @@ func (w *Worker) step() {
 	if len(w.committing) > 0 || len(w.decided) == 0 || w.paused {
 		return
 	}
-	if pause := w.asking.wait(time.Now()); pause > 0 {
+	if pause := w.asking.wait(time.Now(), len(w.toAsk) > 0); pause > 0 {
 		w.wakeAfter(pause)
 		return
 	}
@@ -50,17 +50,18 @@ func (w *Worker) wakeAfter(d time.Duration) {
 
 // commit commits what is decided, as much as goes into one transaction.
 func (w *Worker) commit() {
-	tx := partitioning.Transaction{Records: make([]log.Record, 0, 2*len(w.decided))}
+	tx := partitioning.Transaction{}
+	sheet := w.sheet
 	parts := make(map[*part]bool)
 	bytes, n := 0, 0
 	now := time.Now()
 	for _, d := range w.decided {
-		before := len(tx.Records)
-		tx.Records = w.appendRecords(tx.Records, d, now)
-		d.records = len(tx.Records) - before
-		d.size = recordsSize(tx.Records[before:])
-		if n > 0 && (bytes+d.size > batchBytes || len(tx.Records) > batchRecords || w.oneByOne > 0) {
-			tx.Records = tx.Records[:before]
+		before := len(sheet.Records)
+		w.write(sheet, d, now)
+		d.records = len(sheet.Records) - before
+		d.size = recordsSize(sheet.Records[before:])
+		if n > 0 && (bytes+d.size > batchBytes || len(sheet.Records) > batchRecords || w.oneByOne > 0) {
+			sheet.Records = sheet.Records[:before]
 			break
 		}
 		n++
@@ -70,6 +71,7 @@ func (w *Worker) commit() {
 			d.part.claim.Progress.Finish(d.polled.Offset)
 		}
 	}
+	tx.Records = sheet.Records
 	for p := range parts {
 		tx.Offsets = append(tx.Offsets, p.claim.Offset())
 	}
@@ -90,6 +92,7 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 	batch := w.committing
 	w.committing = nil
 	if err != nil {
+		w.sheet = log.NewSheet(w.domain.Name) // the client may not be done with the old one's records
 		w.notCommitted(batch, err)
 		return
 	}
@@ -102,6 +105,7 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 		records = records[d.records:]
 		w.apply(d, mine)
 	}
+	w.sheet.Reset()
 	for p := range partsOf(batch) {
 		p.claim.Progress.Settle()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -117,7 +118,11 @@ func (c *command) identify(commandID, correlationID string) {
 func (c *command) encode(book []byte) {
 	c.encoded = book
 	if c.commands.CommandId == "" || c.commands.CorrelationId == "" {
-		c.ids = mustMarshal(&angzarr.CommandBook{CommandId: c.cause.CommandID, CorrelationId: c.correlationID()})
+		const commandID, correlationID = 100, 101 // the fields of CommandBook
+		id, correlation := c.cause.CommandID, c.correlationID()
+		b := make([]byte, 0, len(id)+len(correlation)+10)
+		b = protowire.AppendString(protowire.AppendTag(b, commandID, protowire.BytesType), id)
+		c.ids = protowire.AppendString(protowire.AppendTag(b, correlationID, protowire.BytesType), correlation)
 	}
 }
 

@@ -10,38 +10,33 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// appendRecords appends the records of a decision: its pages first, then the
+// write puts the records of a decision on the sheet: its pages first, then the
 // snapshot that covers them, then what becomes of a polled command.
-func (w *Worker) appendRecords(records []log.Record, d *decision, now time.Time) []log.Record {
+func (w *Worker) write(s *log.Sheet, d *decision, now time.Time) {
 	partition := d.part.claim.Partition
 	for i := range d.pages {
-		records = append(records, d.pages[i].Encode(w.domain.Name, partition))
+		s.AddPage(&d.pages[i], partition)
 	}
 	if d.snapshot != nil {
-		records = append(records, log.Record{
-			Topic: log.EventsTopic(w.domain.Name), Partition: partition,
-			Key: log.SnapshotKey(d.root), Value: mustMarshal(d.snapshot),
-		})
+		s.AddSnapshot(d.root, d.snapshot, partition)
 	}
 	if d.polled == nil {
-		return records
+		return
 	}
 	if d.forward {
-		return append(records, forwardOf(d.command, w.domain.Name, w.domain.Partitions))
+		s.Records = append(s.Records, forwardOf(d.command, w.domain.Name, w.domain.Partitions))
+		return
 	}
 	// Whoever asked for a reply hears of it, as a caller does; a record that
 	// can't be read is kept all the same.
 	if d.dead && (d.replyTo < 0 || !d.rooted) {
-		records = append(records, w.deadLetter(d, now))
+		s.Records = append(s.Records, w.deadLetter(d, now))
 	}
-	outcome := log.Record{
-		Topic: log.OutcomesTopic(w.domain.Name), Partition: partition,
-		Value: mustMarshal(outcomeOf(w.domain.Name, d)),
-	}
+	var key []byte
 	if d.rooted {
-		outcome.Key = d.root[:]
+		key = d.root[:]
 	}
-	return append(records, outcome)
+	s.AddOutcome(key, outcomeOf(w.domain.Name, d), partition)
 }
 
 const (

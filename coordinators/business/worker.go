@@ -56,6 +56,7 @@ type Worker struct {
 	held       int         // parts with records that are not admitted for want of room
 	decided    []*decision // wait to be committed
 	committing []*decision // are being committed
+	sheet      *log.Sheet  // their records
 	failures   int         // commits in a row that came to nothing
 	paused     bool        // until the next try after a failure
 	oneByOne   int         // how many more are committed alone
@@ -72,7 +73,7 @@ const headroom = 4 << 10
 // NewWorker makes a worker; Run starts it.
 func NewWorker(c Config) *Worker {
 	w := &Worker{
-		domain: c.Domain, cluster: c.Cluster,
+		domain: c.Domain, cluster: c.Cluster, sheet: log.NewSheet(c.Domain.Name),
 		logic: newLogic(c.Logic, c.Answer),
 		books: c.Books, replies: c.Replies, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
