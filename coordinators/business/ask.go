@@ -62,12 +62,14 @@ func (w *Worker) call(l *line, c *command, now time.Time) {
 	last := l.book.Last()
 	c.attempts++
 	asked := w.asking.ask(now)
-	ctx, hangUp := c.deciding(w.logic.timeout)
+	ctx, hangUp := w.calling(c, now)
 	l.hangUp = hangUp
 	w.loop.asideOn(w.askers.do, func() func() {
 		begun := time.Now()
 		answered, st := w.logic.ask(ctx, c.cause.Traceparent, request)
-		hangUp()
+		if hangUp != nil {
+			hangUp()
+		}
 		w.metrics.stage(stageLogic, time.Since(begun))
 		d := &decision{command: c, line: l}
 		if st == nil {

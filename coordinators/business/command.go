@@ -58,21 +58,6 @@ const (
 	givenUp         // it will never be applied
 )
 
-// deciding is the context of a call of business logic: the caller's, or up to a
-// polled command's deadline. It is hung up with the partition; a parent to do so
-// would be one that all calls register with.
-func (c *command) deciding(timeout time.Duration) (context.Context, context.CancelFunc) {
-	if c.polled == nil {
-		return context.WithTimeout(c.ctx, timeout)
-	}
-	until := time.Now().Add(timeout)
-	// A polled command's own context ends nothing by itself; see [deadline].
-	if at, bounded := c.ctx.Deadline(); bounded && at.Before(until) {
-		until = at
-	}
-	return context.WithDeadline(context.Background(), until)
-}
-
 // give gives an undecided command up. False says that it is decided.
 func (c *command) give() bool {
 	return c.state.CompareAndSwap(undecided, givenUp) || c.state.Load() == givenUp

@@ -75,10 +75,13 @@ func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*
 	}
 	answered, size := &angzarr.EventBook{}, request.Len()
 	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, answered, l.options...)
-	if err != nil {
-		return nil, l.explain(status.Convert(err), size)
+	switch {
+	case err == nil:
+		return answered, nil
+	case context.Cause(ctx) == errHung:
+		return nil, status.New(codes.DeadlineExceeded, errHung.Error())
 	}
-	return answered, nil
+	return nil, l.explain(status.Convert(err), size)
 }
 
 // explain tells what is too large, and would be so again, from a service that is

@@ -15,11 +15,16 @@ import (
 
 // The stages of which the latency is measured, each from where it begins.
 const (
-	stageDecide = "decide" // from arrival to the decision, waiting included
-	stageLogic  = "logic"  // one call of business logic
-	stageCommit = "commit" // one transaction
-	stageTotal  = "total"  // from arrival to the answer
+	stageDecide stage = iota // from arrival to the decision, waiting included
+	stageLogic               // one call of business logic
+	stageCommit              // one transaction
+	stageTotal               // from arrival to the answer
+	stages
 )
+
+type stage int
+
+func (s stage) String() string { return [stages]string{"decide", "logic", "commit", "total"}[s] }
 
 // Metrics are what workers count. One is shared by all workers of a process.
 type Metrics struct {
@@ -72,59 +77,59 @@ type counts struct {
 	*Metrics
 	domain   string
 	plain    metric.MeasurementOption
-	ok       metric.MeasurementOption
-	ofStages map[string]metric.MeasurementOption
+	ok       []metric.AddOption
+	ofStages [stages][]metric.RecordOption
 }
 
 func (m *Metrics) of(domain string) counts {
-	c := counts{Metrics: m, domain: domain, ofStages: make(map[string]metric.MeasurementOption)}
+	c := counts{Metrics: m, domain: domain}
 	c.plain = metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", domain)))
-	c.ok = c.with("outcome", codes.OK.String())
-	for _, stage := range []string{stageDecide, stageLogic, stageCommit, stageTotal} {
-		c.ofStages[stage] = c.with("stage", stage)
+	c.ok = []metric.AddOption{c.with("outcome", codes.OK.String())}
+	for s := range stages {
+		c.ofStages[s] = []metric.RecordOption{c.with("stage", s.String())}
 	}
 	return c
 }
 
-func (c counts) with(key, value string) metric.MeasurementOption {
+func (c *counts) with(key, value string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("domain", c.domain), attribute.String(key, value)))
 }
 
-func (c counts) finished(took time.Duration, err error) {
+func (c *counts) finished(took time.Duration, err error) {
 	outcome := c.ok
 	switch {
 	case errors.Is(err, ErrNotOwner):
-		outcome = c.with("outcome", "not owner")
+		outcome = []metric.AddOption{c.with("outcome", "not owner")}
 	case err != nil:
-		outcome = c.with("outcome", status.Code(err).String())
+		outcome = []metric.AddOption{c.with("outcome", status.Code(err).String())}
 	}
-	c.commands.Add(context.Background(), 1, outcome)
+	c.commands.Add(context.Background(), 1, outcome...)
 	c.stage(stageTotal, took)
 }
 
-func (c counts) stage(stage string, took time.Duration) {
-	c.latency.Record(context.Background(), took.Seconds(), c.ofStages[stage])
+func (c *counts) stage(s stage, took time.Duration) {
+	c.latency.Record(context.Background(), took.Seconds(), c.ofStages[s]...)
 }
 
-func (c counts) batch(commands int) {
+func (c *counts) batch(commands int) {
 	c.batches.Record(context.Background(), float64(commands), c.plain)
 }
 
-func (c counts) aborted(reason string) {
+func (c *counts) aborted(reason string) {
 	c.aborts.Add(context.Background(), 1, c.with("reason", reason))
 }
 
-func (c counts) retried() { c.retries.Add(context.Background(), 1, c.plain) }
+func (c *counts) retried() { c.retries.Add(context.Background(), 1, c.plain) }
 
-func (c counts) owned(n int) { c.partitions.Record(context.Background(), int64(n), c.plain) }
+func (c *counts) owned(n int) { c.partitions.Record(context.Background(), int64(n), c.plain) }
 
-func (c counts) paused(n int) { c.pauses.Record(context.Background(), int64(n), c.plain) }
+func (c *counts) paused(n int) { c.pauses.Record(context.Background(), int64(n), c.plain) }
 
-func (c counts) tookOver(took time.Duration) {
+func (c *counts) tookOver(took time.Duration) {
 	c.takeover.Record(context.Background(), took.Seconds(), c.plain)
 }
 
-func (c counts) loaded(books int, took time.Duration) {
+func (c *counts) loaded(books int, took time.Duration) {
 	c.loads.Add(context.Background(), int64(books), c.plain)
 	c.loading.Record(context.Background(), took.Seconds(), c.plain)
 }

@@ -13,6 +13,7 @@ type part struct {
 	claim *partitioning.Claim
 	ctx   context.Context // ends with the part
 	end   context.CancelFunc
+	shift shift
 
 	ready   bool       // its books are folded to the high watermark
 	closing bool       // it is being revoked: what is decided still commits
