@@ -105,7 +105,7 @@ func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
 
 // mostSpare is how much memory for pages a book keeps when a snapshot has covered
 // them: the next ones come soon where business logic makes a snapshot every few.
-const mostSpare = 1 << 10
+const mostSpare = 2 << 10
 
 // erase empties the book for good.
 func (b *Book) erase(e *angzarr.Erased, offset int64) {

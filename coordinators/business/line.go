@@ -36,7 +36,7 @@ func (w *Worker) enqueue(c *command) {
 func (w *Worker) advance(l *line) {
 	for !l.busy && len(l.queue) > 0 && !l.part.closing {
 		c := l.queue[0]
-		if !w.wanted(c) {
+		if c.polled == nil && !w.wanted(c) {
 			l.queue = l.queue[1:]
 			continue
 		}
@@ -45,6 +45,11 @@ func (w *Worker) advance(l *line) {
 				w.load(l)
 				return
 			}
+		}
+		// A late copy of what was applied has the outcome of the first time.
+		if _, _, _, applied := l.book.Applied(c.cause.CommandID); !applied && c.polled != nil && !w.wanted(c) {
+			l.queue = l.queue[1:]
+			continue
 		}
 		l.busy = true
 		l.part.open++

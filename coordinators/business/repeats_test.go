@@ -46,15 +46,21 @@ func (w *world) again(o outcomes, root log.Root, id string, first *angzarr.Event
 			w.t.Errorf("command %s again: %v, %v, want %v", id, r.book, r.err, first)
 		}
 	}
-	repeat := w.order(root, id, "another")
-	repeat.CorrelationId = uuid.NewString()
-	w.put(w.recordOf(repeat))
-	of := o.await("the outcome of command "+id+" by the topic", 1, func(r *kgo.Record) bool {
-		return outcomeOf(o.t, r).CorrelationId == repeat.CorrelationId
-	})
-	got := outcomeOf(w.t, of[0])
-	if got.Code != 0 || got.FirstPage != first.Pages[0].GetNum() || got.LastPage != first.Pages[len(first.Pages)-1].GetNum() {
-		w.t.Errorf("command %s again by the topic: %v, want %v", id, got, first)
+	for _, late := range []bool{false, true} {
+		repeat := w.order(root, id, "another")
+		repeat.CorrelationId = uuid.NewString()
+		record := w.recordOf(repeat)
+		if late {
+			record.Headers = append(record.Headers, log.Header{Key: log.HeaderDeadline, Value: []byte("2026-01-01T00:00:00Z")})
+		}
+		w.put(record)
+		of := o.await("the outcome of command "+id+" by the topic", 1, func(r *kgo.Record) bool {
+			return outcomeOf(o.t, r).CorrelationId == repeat.CorrelationId
+		})
+		got := outcomeOf(w.t, of[0])
+		if got.Code != 0 || got.FirstPage != first.Pages[0].GetNum() || got.LastPage != first.Pages[len(first.Pages)-1].GetNum() {
+			w.t.Errorf("command %s again by the topic, late %t: %v, want %v", id, late, got, first)
+		}
 	}
 }
 

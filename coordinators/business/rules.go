@@ -105,6 +105,7 @@ func makePages(domain string, c *command, from []*angzarr.EventPage, last uint32
 	cause := c.cause
 	cause.CorrelationID = c.correlationID()
 	synchronous := c.synchronous()
+	size := aroundPages + len(domain) + len(cause.CommandID) + len(cause.CorrelationID)
 	for i, p := range from {
 		pages[i] = log.Page{
 			Root: c.root, Sequence: last + 1 + uint32(i), CreatedAt: now,
@@ -117,9 +118,22 @@ func makePages(domain string, c *command, from []*angzarr.EventPage, last uint32
 		if n := len(p.Event.Value) + len(p.Event.TypeUrl); n > l.page {
 			return nil, tooLarge("pages["+strconv.Itoa(i)+"].event", n, "the topic "+log.EventsTopic(domain)+" (max.message.bytes, less what headers take)", l.page)
 		}
+		size += len(p.Event.Value) + len(p.Event.TypeUrl) + aroundPage
+	}
+	if size > l.answer {
+		return nil, tooLarge("the answer, with the numbers and times of its pages,", size, "limits.answer", l.answer)
 	}
 	return pages, nil
 }
+
+const (
+	// aroundPage is the most that a page takes in an answer beside its type and
+	// its event: number, time, synchronous, and the tags and lengths around them.
+	aroundPage = 64
+	// aroundPages is the most that an answer takes beside its pages, its domain
+	// and its ids.
+	aroundPages = 64
+)
 
 // recorded decides on pages that are to be recorded. Those that are there
 // already (there, see [overlap]) must be the same, byte for byte; they are given back as a repeat if

@@ -21,7 +21,7 @@ import (
 var (
 	noon    = time.Unix(1_700_000_000, 0).UTC()
 	theRoot = log.Root{15: 7}
-	wide    = limits{openBook: 1 << 20, answer: 1 << 20, page: 1000, waiting: 10}
+	wide    = limits{openBook: 1 << 20, answer: 4 << 20, page: 1000, waiting: 10}
 )
 
 func payload(s string) *anypb.Any {
@@ -282,6 +282,30 @@ func TestNumber(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is committed goes to a caller whose library takes no more than the limit.
+func TestAnAnswerFits(t *testing.T) {
+	for _, pages := range []int{1, 3, 100, 5000} {
+		c := &command{root: theRoot, cause: log.Cause{CommandID: strings.Repeat("i", maxID)}, commands: &angzarr.CommandBook{}}
+		answered := &angzarr.EventBook{Pages: make([]*angzarr.EventPage, pages)}
+		for i := range answered.Pages {
+			answered.Pages[i] = &angzarr.EventPage{Event: &anypb.Any{TypeUrl: "x/a", Value: make([]byte, i)}, Synchronous: true}
+		}
+		w := &Worker{domain: log.Domain{Name: "d"}}
+		decided := func(answer int) (*decision, *status.Status) {
+			l := limits{page: 1 << 20, answer: answer}
+			made, _, st := number("d", c, answered, 1<<31, noon.Add(time.Nanosecond), l)
+			return &decision{command: c, pages: made}, st
+		}
+		d, st := decided(64 << 20)
+		wantStatus(t, st, codes.OK, "")
+		size := proto.Size(&angzarr.SynchronousProcessingResponse{Books: []*angzarr.EventBook{w.bookOf(d)}})
+		_, st = decided(size - 1)
+		wantStatus(t, st, codes.ResourceExhausted, "limits.answer")
+		_, st = decided(size + 64*(pages+1))
+		wantStatus(t, st, codes.OK, "")
 	}
 }
 
