@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/angzarr/angzarr-kafka/log"
 )
 
 // transactions commits records together with a group's offsets, fenced by the
@@ -31,6 +33,9 @@ func (t *transactions) commit(ctx context.Context, records []*kgo.Record, offset
 		return fmt.Errorf("begin: %w", err)
 	}
 	err := t.producer.ProduceSync(ctx, records...).FirstErr()
+	if err == nil {
+		err = log.Enter(ctx, t.producer, records[0].Topic, records[0].Partition)
+	}
 	if err == nil {
 		err = t.commitOffsets(ctx, offsets)
 	}

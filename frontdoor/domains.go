@@ -69,6 +69,12 @@ func (d *Domains) Partitions(ctx context.Context, domain string) (int32, []strin
 	return d.known[domain], slices.Sorted(maps.Keys(d.known)), nil
 }
 
+// All gives the names of all domains, in order.
+func (d *Domains) All(ctx context.Context) ([]string, error) {
+	_, names, err := d.Partitions(ctx, "") // which none has, so that they are listed
+	return names, err
+}
+
 // Forget has a domain looked for again, because its topic is not there.
 func (d *Domains) Forget(domain string) {
 	d.mu.Lock()

@@ -103,6 +103,9 @@ func (m *Member) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	err := m.producer.client.AbortBufferedRecords(ctx)
+	if err == nil && m.producer.entering {
+		err = errors.New("the client may not know of all that it has written")
+	}
 	if err == nil {
 		err = m.producer.client.EndTransaction(ctx, kgo.TryAbort)
 	}

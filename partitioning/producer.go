@@ -1,7 +1,6 @@
 package partitioning
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +31,11 @@ type producer struct {
 	// its offsets are: always, unless the cluster has transaction.version 2
 	// (KIP-890 part 2).
 	addOffsets bool
-	// known are the topics that the client has on its books; see enter.
+	// known are the topics that the client has on its books; see [log.Enter].
 	known map[string]bool
+	// entering says that the transaction may hold a topic that is not, and so
+	// more than the client would end.
+	entering bool
 	// handed is memory for the records that the client is handed.
 	handed []kgo.Record
 }
@@ -109,6 +111,7 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	p.handed = nil // until the client is done with them
 	for i := range records {
 		handed[i] = *records[i].ToClient() // inlined: no allocation
+		p.entering = p.entering || !p.known[records[i].Topic]
 		p.client.Produce(ctx, &handed[i], promise)
 	}
 	// Flush returns nil after the last promise has been called.
@@ -122,28 +125,16 @@ func (p *producer) produce(ctx context.Context, records []log.Record) error {
 	}
 	for i := range records {
 		records[i].Offset = handed[i].Offset
-		if err := p.enter(ctx, records[i].Topic, records[i].Partition); err != nil {
+		if p.known[records[i].Topic] {
+			continue
+		}
+		if err := log.Enter(ctx, p.client, records[i].Topic, records[i].Partition); err != nil {
 			return err
 		}
+		p.known[records[i].Topic] = true
 	}
+	p.entering = false
 	clear(handed) // their values need not stay
 	p.handed = handed
-	return nil
-}
-
-// enter waits until a topic that was written to is on the client's books. The
-// first records of a topic leave the client a moment before that, and may be
-// acknowledged within it. A transaction that ends then seems empty to the client:
-// told to commit, it aborts, or does nothing, and says that all is well.
-func (p *producer) enter(ctx context.Context, topic string, partition int32) error {
-	for !p.known[topic] {
-		leader, _, err := p.client.PartitionLeader(topic, partition)
-		switch {
-		case err == nil && leader >= 0:
-			p.known[topic] = true
-		case sleep(ctx, poll) != nil:
-			return fmt.Errorf("the client has not learnt of %s/%d, to which it has written: %w", topic, partition, cmp.Or(err, ctx.Err()))
-		}
-	}
 	return nil
 }

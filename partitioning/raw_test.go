@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
 )
 
@@ -45,6 +46,7 @@ func (r *raw) produce(partition int32, pages ...string) *raw {
 		r.client.Produce(context.Background(), page.ToClient(), nil)
 	}
 	ok(r.w.t, r.client.Flush(r.w.t.Context()))
+	ok(r.w.t, log.Enter(r.w.t.Context(), r.client, r.w.events, partition))
 	return r
 }
 

@@ -103,6 +103,7 @@ func TestUncommittedCommands(t *testing.T) {
 	for page, end := range map[string]kgo.TransactionEndTry{"never": kgo.TryAbort, "c0": kgo.TryCommit} {
 		ok(t, saga.client.BeginTransaction())
 		ok(t, saga.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.commands, Value: []byte(page)}).FirstErr())
+		ok(t, log.Enter(t.Context(), saga.client, w.commands, 0))
 		ok(t, saga.client.EndTransaction(t.Context(), end))
 	}
 	w.command(0, "c1")

@@ -41,6 +41,24 @@ func TestDev(t *testing.T) {
 		t.Errorf("%s\n%s", send, created)
 	}
 	read := pasted(t, events)
+	for _, tc := range []struct{ instead, more, want string }{
+		{"book", "", read},
+		{"book", "--as-of 1", read},
+		{"events", "--as-of 1", read},
+		{"events", "--as-of 2020-01-31T12:00:00Z", "had no events then"},
+		{"events", "--as-of 9 || true", "NOT_FOUND: as_of_sequence: 9 is after the aggregate's last page, 1"},
+		{"events", "--as-of yesterday || true", "want a page's number, such as 17, or a time, such as 2026-01-31T12:00:00Z"},
+	} {
+		line := strings.Replace(events, " events ", " "+tc.instead+" ", 1) + " " + tc.more
+		if got := pasted(t, line); !strings.Contains(got, tc.want) {
+			t.Errorf("%s\n%swant %s", line, got, tc.want)
+		}
+	}
+	words := strings.Fields(events)
+	roots := strings.Replace(events, " events inventory "+words[3], " roots", 1)
+	if got := pasted(t, roots); got != "inventory "+words[3]+"\n" {
+		t.Errorf("%s\n%s", roots, got)
+	}
 	stop()
 	r.wait(t, `^Nothing answers at `+address+` any more: commands of inventory wait for it\.$`)
 	r.stop(t, syscall.SIGINT)
@@ -48,7 +66,6 @@ func TestDev(t *testing.T) {
 
 	r = start(t, dir, args...)
 	server := r.wait(t, `^front door +(\S+)`)[1]
-	words := strings.Fields(events)
 	if again := pasted(t, strings.Join(words[:4], " ")+" --server "+server); again != read {
 		t.Errorf("after a restart:\n%s\nbefore:\n%s", again, read)
 	}

@@ -19,11 +19,13 @@ door, or from --descriptor-set. A payload of unknown type is shown as bytes. Wit
 -o json each event is an object on a line of its own.`
 
 const eventsExample = `  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000
-  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000 --from 10 -o json | jq .event`
+  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000 --from 10 -o json | jq .event
+  angzarr events inventory 550e8400-e29b-41d4-a716-446655440000 --as-of 2026-01-31T12:00:00Z`
 
 func newEventsCommand() *cobra.Command {
 	c := &client{}
 	var from, to uint32
+	var moment string
 	cmd := &cobra.Command{
 		Use:     "events DOMAIN ROOT",
 		Short:   "Print an aggregate's events",
@@ -38,10 +40,18 @@ func newEventsCommand() *cobra.Command {
 			if to != 0 && from > to {
 				return usageError{fmt.Errorf("--from %d is behind --to %d", from, to)}
 			}
-			return c.events(cmd, &pb.Query{Domain: args[0], Root: root, LowerBound: from, UpperBound: to})
+			if moment != "" && (from != 0 || to != 0) {
+				return usageError{errors.New("--as-of goes without --from and --to")}
+			}
+			query := &pb.Query{Domain: args[0], Root: root, LowerBound: from, UpperBound: to}
+			if err := asOf(query, moment); err != nil {
+				return err
+			}
+			return c.events(cmd, query)
 		},
 	}
 	c.addFlags(cmd)
+	addAsOf(cmd, &moment)
 	cmd.Flags().Uint32Var(&from, "from", 0, "number of the first page to print")
 	cmd.Flags().Uint32Var(&to, "to", 0, "number of the last page to print")
 	return cmd
@@ -80,6 +90,9 @@ func (c *client) events(cmd *cobra.Command, query *pb.Query) error {
 			p.textPages(book, "")
 		}
 		printed += len(book.GetPages())
+		if book.GetSnapshot() != nil {
+			printed++
+		}
 	}
 	return p.err
 }
@@ -88,6 +101,9 @@ func nothingThere(query *pb.Query) string {
 	aggregate := query.GetDomain() + " " + rootText(query.GetRoot())
 	if query.GetLowerBound() != 0 || query.GetUpperBound() != 0 {
 		return aggregate + " has no events with these numbers"
+	}
+	if query.GetAsOfTime() != nil {
+		return aggregate + " had no events then"
 	}
 	return aggregate + " has no events: nothing was ever written to this root"
 }

@@ -77,6 +77,8 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newSendCommand(),
 		newEventsCommand(),
+		newBookCommand(),
+		newRootsCommand(),
 		newBenchCommand(),
 		newServeCommand(),
 		newDevCommand(),

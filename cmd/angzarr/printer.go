@@ -85,6 +85,16 @@ type pageJSON struct {
 	Raw     []byte          `json:"raw,omitempty"`   // base64, where it is not
 }
 
+// snapshotJSON is a snapshot for programs: it is told from a page by its key.
+type snapshotJSON struct {
+	Domain   string          `json:"domain"`
+	Root     string          `json:"root"`
+	Sequence uint32          `json:"snapshot_of"` // the last page that it covers
+	Type     string          `json:"type"`
+	Payload  json.RawMessage `json:"state,omitempty"`
+	Raw      []byte          `json:"raw,omitempty"`
+}
+
 type bookJSON struct {
 	Domain string     `json:"domain"`
 	Root   string     `json:"root"`
@@ -126,8 +136,16 @@ func (p *printer) jsonAnswer(s *sending, answer *pb.SynchronousProcessingRespons
 	return p.err
 }
 
-// jsonPages prints a book's pages, an object on a line each.
+// jsonPages prints a book's snapshot and pages, an object on a line each.
 func (p *printer) jsonPages(book *pb.EventBook) {
+	if s := book.GetSnapshot(); s != nil {
+		j := snapshotJSON{
+			Domain: book.GetCover().GetDomain(), Root: rootText(book.GetCover().GetRoot()),
+			Sequence: s.GetSequence(), Type: schema.TypeName(s.GetState()),
+		}
+		j.Payload, j.Raw = p.either(s.GetState())
+		p.json(j)
+	}
 	for _, page := range book.GetPages() {
 		j := p.page(page)
 		j.Domain, j.Root = book.GetCover().GetDomain(), rootText(book.GetCover().GetRoot())

@@ -14,8 +14,9 @@ type chunks struct {
 	send  func(*angzarr.EventBook) error
 	cover *angzarr.Cover
 
-	pages []*angzarr.EventPage
-	size  int
+	snapshot *angzarr.Snapshot // goes before the pages, once
+	pages    []*angzarr.EventPage
+	size     int
 }
 
 func (c *chunks) add(page *angzarr.EventPage) error {
@@ -32,10 +33,10 @@ func (c *chunks) add(page *angzarr.EventPage) error {
 
 // flush sends what there is.
 func (c *chunks) flush() error {
-	if len(c.pages) == 0 {
+	if len(c.pages) == 0 && c.snapshot == nil {
 		return nil
 	}
-	book := &angzarr.EventBook{Cover: c.cover, Pages: c.pages}
-	c.pages, c.size = nil, 0
+	book := &angzarr.EventBook{Cover: c.cover, Snapshot: c.snapshot, Pages: c.pages}
+	c.snapshot, c.pages, c.size = nil, nil, 0
 	return c.send(book)
 }

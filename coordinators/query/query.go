@@ -2,6 +2,10 @@
 //
 //	Query ──► high watermark of the root's partition ──► pages up to it, in chunks
 //
+// A book of the past is the latest snapshot that was there and the pages after it,
+// as long as compaction has left that snapshot: it keeps the last one. Else it is
+// all pages.
+//
 // Invariants:
 //   - What any caller was told is committed before the question, from any process,
 //     is in the answer: the high watermark is captured after it.
@@ -11,6 +15,7 @@ package query
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -25,6 +30,8 @@ type Domains interface {
 	// Find gives a domain's number of partitions, or a status that names the
 	// query's field and the domains there are.
 	Find(ctx context.Context, field, domain string) (int32, *status.Status)
+	// All gives the names of all domains, in order.
+	All(ctx context.Context) ([]string, error)
 	// Forget has a domain looked for again, whose topics can't be read.
 	Forget(domain string)
 }
@@ -42,8 +49,8 @@ func New(cluster log.Cluster, admin *log.Admin, domains Domains) *Service {
 	return &Service{cluster: cluster, admin: admin, domains: domains}
 }
 
-// GetEvents streams a root's pages between the bounds, oldest first. A root that
-// was never written has none.
+// GetEvents streams a root's pages between the bounds, oldest first, or its book
+// as business logic gets it, or as it was. A root that was never written has none.
 func (s *Service) GetEvents(q *angzarr.Query, stream grpc.ServerStreamingServer[angzarr.EventBook]) error {
 	ctx := stream.Context()
 	root, st := check(q)
@@ -60,13 +67,23 @@ func (s *Service) GetEvents(q *angzarr.Query, stream grpc.ServerStreamingServer[
 		return st.Err()
 	}
 	out := &chunks{send: stream.Send, cover: &angzarr.Cover{Domain: q.Domain, Root: q.Root}}
-	err := s.cluster.Scan(ctx, log.EventsTopic(q.Domain), map[int32]log.Span{partition: {To: end}}, func(r *log.Record) error {
-		return answer(q, root, r, out)
-	})
+	var err error
+	if m, ok := momentOf(q); ok {
+		err = s.sendPast(ctx, q, root, m, partition, end, out)
+	} else {
+		err = s.scan(ctx, q.Domain, partition, log.Span{To: end}, func(r *log.Record) error {
+			return answer(q, root, r, out)
+		})
+	}
 	if err == nil {
 		err = out.flush()
 	}
 	return statusOf(ctx, err)
+}
+
+// scan reads a stretch of a partition of the domain's events.
+func (s *Service) scan(ctx context.Context, domain string, partition int32, span log.Span, fn func(*log.Record) error) error {
+	return s.cluster.Scan(ctx, log.EventsTopic(domain), map[int32]log.Span{partition: span}, fn)
 }
 
 // answer takes in a record of the root's partition.
@@ -78,9 +95,9 @@ func answer(q *angzarr.Query, root log.Root, r *log.Record, out *chunks) error {
 	case q.UpperBound > 0 && sequence > q.UpperBound:
 		return log.ErrStop
 	}
-	p, err := log.DecodePage(r)
+	p, err := decode(r)
 	if err != nil {
-		return status.Errorf(codes.DataLoss, "offset %d of %s/%d: %v", r.Offset, r.Topic, r.Partition, err)
+		return err
 	}
 	if err := out.add(p.Proto()); err != nil {
 		return err
@@ -89,6 +106,18 @@ func answer(q *angzarr.Query, root log.Root, r *log.Record, out *chunks) error {
 		return log.ErrStop
 	}
 	return nil
+}
+
+func decode(r *log.Record) (log.Page, error) {
+	p, err := log.DecodePage(r)
+	if err != nil {
+		return log.Page{}, unreadable(r, err)
+	}
+	return p, nil
+}
+
+func unreadable(r *log.Record, err error) error {
+	return status.Errorf(codes.DataLoss, "offset %d of %s/%d: %v", r.Offset, r.Topic, r.Partition, err)
 }
 
 // end is where the partition ends now, with all that was committed before.
@@ -123,10 +152,27 @@ func check(q *angzarr.Query) (log.Root, *status.Status) {
 		return root, status.Newf(codes.InvalidArgument, "root: %v", err)
 	case q.UpperBound > 0 && q.LowerBound > q.UpperBound:
 		return root, status.Newf(codes.InvalidArgument, "lowerBound: %d is above upperBound %d", q.LowerBound, q.UpperBound)
-	case q.OpenBook, q.AsOfSequence > 0, q.AsOfTime != nil, len(q.Position) > 0:
-		return root, status.New(codes.Unimplemented, "open_book, as_of_sequence, as_of_time and position are not served yet; use lowerBound and upperBound")
+	case len(q.Position) > 0:
+		return root, status.New(codes.Unimplemented, "position: is not served yet; use lowerBound")
 	}
-	return root, nil
+	return root, checkMoment(q)
+}
+
+// checkMoment says what is wrong with a query about the past.
+func checkMoment(q *angzarr.Query) *status.Status {
+	switch {
+	case q.AsOfTime == nil && q.AsOfSequence == 0:
+		return nil
+	case q.AsOfTime != nil && q.AsOfSequence > 0:
+		return status.New(codes.InvalidArgument, "as_of_time: give it or as_of_sequence, not both")
+	case q.LowerBound > 0 || q.UpperBound > 0:
+		return status.New(codes.InvalidArgument, "as_of_sequence, as_of_time: a book of the past is asked for without lowerBound and upperBound")
+	case q.AsOfTime != nil && !q.AsOfTime.IsValid():
+		return status.New(codes.InvalidArgument, "as_of_time: is no valid time")
+	case q.AsOfTime != nil && q.AsOfTime.AsTime().After(time.Now()):
+		return status.Newf(codes.InvalidArgument, "as_of_time: %s is in the future", q.AsOfTime.AsTime().Format(time.RFC3339Nano))
+	}
+	return nil
 }
 
 // statusOf is what a query's caller hears of an error.

@@ -43,6 +43,8 @@ func (k *known) Find(_ context.Context, field, domain string) (int32, *status.St
 
 func (k *known) Forget(string) { k.forgotten = true }
 
+func (k *known) All(context.Context) ([]string, error) { return []string{k.domain}, nil }
+
 // world is a domain on the log, a client that writes to it, and EventQuery on
 // clients of its own.
 type world struct {
@@ -104,6 +106,9 @@ func (w *world) begin(records ...*kgo.Record) {
 		w.Fatal(err)
 	}
 	if err := w.writer.ProduceSync(w.Context(), records...).FirstErr(); err != nil {
+		w.Fatal(err)
+	}
+	if err := log.Enter(w.Context(), w.writer, records[0].Topic, records[0].Partition); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -247,7 +252,12 @@ func TestBadQueries(t *testing.T) {
 		"long root":      {&angzarr.Query{Domain: w.domain.Name, Root: &angzarr.UUID{Value: make([]byte, 17)}}, codes.InvalidArgument, "root:"},
 		"bounds crossed": {&angzarr.Query{Domain: w.domain.Name, Root: root, LowerBound: 3, UpperBound: 2}, codes.InvalidArgument, "lowerBound:"},
 		"unknown domain": {&angzarr.Query{Domain: "nowhere", Root: root}, codes.NotFound, `domain: no domain "nowhere"`},
-		"not served yet": {&angzarr.Query{Domain: w.domain.Name, Root: root, OpenBook: true}, codes.Unimplemented, "open_book"},
+		"not served yet": {&angzarr.Query{Domain: w.domain.Name, Root: root, Position: []byte("x")}, codes.Unimplemented, "position:"},
+		"two moments":    {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfSequence: 1, AsOfTime: timestamppb.New(time.Unix(1, 0))}, codes.InvalidArgument, "as_of_time: "},
+		"a moment and a bound": {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfSequence: 1, LowerBound: 1},
+			codes.InvalidArgument, "without lowerBound"},
+		"the future": {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfTime: timestamppb.New(time.Now().Add(time.Hour))}, codes.InvalidArgument, "as_of_time: "},
+		"no time":    {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfTime: &timestamppb.Timestamp{Nanos: -1}}, codes.InvalidArgument, "as_of_time: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			books, err := w.ask(tc.query)

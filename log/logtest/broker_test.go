@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/angzarr/angzarr-kafka/log"
 )
 
 func TestReadCommittedLeavesOutAborted(t *testing.T) {
@@ -90,6 +92,9 @@ func transaction(t *testing.T, client *kgo.Client, end kgo.TransactionEndTry, re
 		t.Fatal(err)
 	}
 	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Enter(t.Context(), client, records[0].Topic, records[0].Partition); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.EndTransaction(t.Context(), end); err != nil {

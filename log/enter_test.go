@@ -1,4 +1,4 @@
-package partitioning
+package log_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
 )
 
@@ -38,7 +39,7 @@ func (l lateTopic) Partition(r *kgo.Record, n int) int {
 func TestFirstTransactionOfATopic(t *testing.T) {
 	t.Parallel()
 	b := logtest.Start(t)
-	begin := func(topic string) (_ *producer, release func()) {
+	begin := func(topic string) (_ *kgo.Client, release func()) {
 		b.CreateTopic(t, topic, 2)
 		hold := late{kgo.ManualPartitioner(), make(chan struct{})}
 		client := b.Client(t, kgo.TransactionalID(topic), kgo.RecordPartitioner(hold))
@@ -52,13 +53,13 @@ func TestFirstTransactionOfATopic(t *testing.T) {
 		if err := <-acknowledged; err != nil {
 			t.Fatal(err)
 		}
-		return &producer{client: client, known: make(map[string]bool)}, func() { close(hold.release) }
+		return client, func() { close(hold.release) }
 	}
 	committed := func(topic string) int { return len(logtest.ReadCommitted(t, b.Cluster, topic)) }
 
 	topic := b.Domain("without")
-	p, release := begin(topic)
-	if err := p.client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+	client, release := begin(topic)
+	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Error(err)
 	}
 	if n := committed(topic); n > 0 {
@@ -67,20 +68,20 @@ func TestFirstTransactionOfATopic(t *testing.T) {
 	release()
 
 	topic = b.Domain("with")
-	p, release = begin(topic)
+	client, release = begin(topic)
 	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := p.enter(soon, topic, 0); err == nil {
+	if err := log.Enter(soon, client, topic, 0); err == nil {
 		t.Error("a topic is on the books too soon")
 	}
 	release()
-	if err := p.client.Flush(t.Context()); err != nil {
+	if err := client.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := p.enter(t.Context(), topic, 0); err != nil {
+	if err := log.Enter(t.Context(), client, topic, 0); err != nil {
 		t.Error(err)
 	}
-	if err := p.client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Error(err)
 	}
 	if n := committed(topic); n != 2 {
