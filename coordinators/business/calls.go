@@ -20,7 +20,7 @@ func (w *Worker) Handle(ctx context.Context, book *angzarr.CommandBook, tracepar
 		return nil, status.Errorf(codes.InvalidArgument, "the command can't be encoded: %v", err)
 	}
 	return w.submit(ctx, &command{
-		root: log.Root(book.Cover.Root.Value), commands: book, encoded: value,
+		root: log.Root(book.Cover.Root.Value), order: orderOf(book), encoded: value,
 		cause: log.Cause{
 			CommandID: book.CommandId, CorrelationID: book.CorrelationId,
 			Traceparent: traceparent, Hops: book.GetSagaOrigin().GetHops(),

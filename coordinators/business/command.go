@@ -20,16 +20,16 @@ var ErrNotOwner = errors.New("this process does not own the root's partition")
 type command struct {
 	// ctx ends when nobody waits for the answer any more. A polled command's
 	// ends with its deadline, if it has one.
-	ctx      context.Context
-	root     log.Root
-	rooted   bool // root could be read
-	cause    log.Cause
-	commands *angzarr.CommandBook // nil to record
-	encoded  []byte               // commands, as they came
-	ids      []byte               // fields that they lack, to be appended
-	record   *angzarr.EventBook   // nil to decide
-	arrived  time.Time
-	part     *part
+	ctx     context.Context
+	root    log.Root
+	rooted  bool // root could be read
+	cause   log.Cause
+	order   order
+	encoded []byte             // the CommandBook as it came
+	ids     []byte             // fields that it lacks, to be appended
+	record  *angzarr.EventBook // nil to decide
+	arrived time.Time
+	part    *part
 
 	// Of a call: where the answer goes, once. Nil for a polled command.
 	answer chan answer
@@ -88,24 +88,6 @@ func (c *command) reply(book *angzarr.EventBook, err error) {
 type answer struct {
 	book *angzarr.EventBook
 	err  error
-}
-
-// expected is the number that the first new page must get, 0 if unchecked.
-func (c *command) expected() uint32 {
-	if c.commands == nil {
-		return 0
-	}
-	return c.commands.Pages[0].GetSequence()
-}
-
-// synchronous says that any page of the command asks for it.
-func (c *command) synchronous() bool {
-	for _, p := range c.commands.GetPages() {
-		if p.GetSynchronous() {
-			return true
-		}
-	}
-	return false
 }
 
 // sourceOf names a record, as topic/partition/offset.

@@ -29,7 +29,7 @@ func read(domain string, r *log.Record) (*command, *status.Status) {
 	if string(r.Header(log.HeaderKind)) == log.KindEventBook {
 		st = c.readEvents(r.Value)
 	} else {
-		st = c.readCommands(r.Value)
+		st = c.readCommands(domain, r.Value)
 	}
 	if c.cause.CorrelationID == "" {
 		c.cause.CorrelationID = c.cause.CommandID
@@ -37,10 +37,10 @@ func read(domain string, r *log.Record) (*command, *status.Status) {
 	if st != nil {
 		return c, st
 	}
-	if in := c.cover().Domain; in != domain {
-		return c, invalid("cover.domain", "is "+strconv.Quote(start(in, 100))+", but this topic is "+strconv.Quote(domain)+"'s")
+	if c.order.domain != domain {
+		return c, invalid("cover.domain", "is "+strconv.Quote(start(c.order.domain, 100))+", but this topic is "+strconv.Quote(domain)+"'s")
 	}
-	c.root, c.rooted = log.Root(c.cover().Root.Value), true
+	c.root, c.rooted = c.order.root, true
 	return c, nil
 }
 
@@ -78,19 +78,37 @@ func usableID(id string) bool {
 	return id != "" && len(id) <= maxID && utf8.ValidString(id)
 }
 
-func (c *command) readCommands(value []byte) *status.Status {
-	book := &angzarr.CommandBook{}
-	if err := proto.Unmarshal(value, book); err != nil {
-		return status.Newf(codes.InvalidArgument, "the record's value is no CommandBook: %v", err)
+func (c *command) readCommands(domain string, value []byte) *status.Status {
+	ordered, ok := scan(domain, value)
+	if !ok {
+		book := &angzarr.CommandBook{}
+		if err := proto.Unmarshal(value, book); err != nil {
+			return status.Newf(codes.InvalidArgument, "the record's value is no CommandBook: %v", err)
+		}
+		c.identify(book.CommandId, book.CorrelationId)
+		if st := CheckCommands(book); st != nil {
+			return st
+		}
+		ordered = orderOf(book)
 	}
-	c.identify(book.CommandId, book.CorrelationId)
-	c.commands = book
-	if st := CheckCommands(book); st != nil {
-		return st
-	}
-	c.cause.Hops = book.GetSagaOrigin().GetHops()
+	c.identify(ordered.commandID, ordered.correlationID)
+	c.order = ordered
+	c.cause.Hops = ordered.hops
 	c.encode(value)
 	return nil
+}
+
+// orderOf reads a book that has passed [CheckCommands].
+func orderOf(book *angzarr.CommandBook) order {
+	o := order{
+		domain: book.Cover.Domain, root: log.Root(book.Cover.Root.Value),
+		commandID: book.CommandId, correlationID: book.CorrelationId,
+		expected: book.Pages[0].GetSequence(), hops: book.GetSagaOrigin().GetHops(),
+	}
+	for _, p := range book.Pages {
+		o.synchronous = o.synchronous || p.GetSynchronous()
+	}
+	return o
 }
 
 func (c *command) readEvents(value []byte) *status.Status {
@@ -100,7 +118,11 @@ func (c *command) readEvents(value []byte) *status.Status {
 	}
 	c.identify(book.CommandId, book.CorrelationId)
 	c.record = book
-	return CheckEvents(book)
+	if st := CheckEvents(book); st != nil {
+		return st
+	}
+	c.order = order{domain: book.Cover.Domain, root: log.Root(book.Cover.Root.Value)}
+	return nil
 }
 
 // identify takes the ids of the book where it has some.
@@ -117,7 +139,7 @@ func (c *command) identify(commandID, correlationID string) {
 // protobuf lets fields follow a message that is encoded already.
 func (c *command) encode(book []byte) {
 	c.encoded = book
-	if c.commands.CommandId == "" || c.commands.CorrelationId == "" {
+	if c.order.commandID == "" || c.order.correlationID == "" {
 		const commandID, correlationID = 100, 101 // the fields of CommandBook
 		id, correlation := c.cause.CommandID, c.correlationID()
 		b := make([]byte, 0, len(id)+len(correlation)+10)
@@ -131,13 +153,6 @@ func (c *command) correlationID() string {
 		return c.cause.CommandID
 	}
 	return c.cause.CorrelationID
-}
-
-func (c *command) cover() *angzarr.Cover {
-	if c.record != nil {
-		return c.record.Cover
-	}
-	return c.commands.GetCover()
 }
 
 // deadline is a context that ends at a time, without a timer or a goroutine:

@@ -175,7 +175,7 @@ func FuzzRead(f *testing.F) {
 			d.pages = []log.Page{{Root: c.root, Sequence: 1}}
 			if c.record == nil {
 				contextual(coverBefore("d"), bookWith(t, 0), c)
-			} else if _, _, st := recorded("d", c, bookWith(t, 2), nil, noon, wide); st == nil && c.expected() != 0 {
+			} else if _, _, st := recorded("d", c, bookWith(t, 2), nil, noon, wide); st == nil && c.order.expected != 0 {
 				t.Error("pages to record expect a number of a command")
 			}
 		} else if st.Code() != codes.InvalidArgument {
@@ -198,7 +198,7 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add(mustMarshal(b), uint32(2))
 	}
-	c := &command{root: theRoot, commands: goodCommand(), cause: log.Cause{CommandID: "a"}}
+	c := &command{root: theRoot, cause: log.Cause{CommandID: "a"}}
 	f.Fuzz(func(t *testing.T, answer []byte, last uint32) {
 		book := &angzarr.EventBook{}
 		if proto.Unmarshal(answer, book) != nil {

@@ -40,7 +40,7 @@ func precheck(domain string, c *command, book *snapshots.Book, l limits) *object
 	case book.Erased():
 		return &objection{erased(domain, c.root), false}
 	}
-	if expected := c.expected(); expected != 0 && expected != book.Last()+1 {
+	if expected := c.order.expected; expected != 0 && expected != book.Last()+1 {
 		return &objection{sequenceMismatch(domain, c.root, expected, book), false}
 	}
 	if c.record == nil && book.Size() > l.openBook {
@@ -104,7 +104,7 @@ func makePages(domain string, c *command, from []*angzarr.EventPage, last uint32
 	pages := make([]log.Page, len(from))
 	cause := c.cause
 	cause.CorrelationID = c.correlationID()
-	synchronous := c.synchronous()
+	synchronous := c.order.synchronous
 	size := aroundPages + len(domain) + len(cause.CommandID) + len(cause.CorrelationID)
 	for i, p := range from {
 		pages[i] = log.Page{

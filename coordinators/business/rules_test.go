@@ -163,7 +163,7 @@ func TestPrecheck(t *testing.T) {
 	tight := wide
 	tight.openBook = 10
 	decide := func(expected uint32) *command {
-		return &command{root: theRoot, commands: &angzarr.CommandBook{Pages: []*angzarr.CommandPage{{Sequence: expected}, {Sequence: 77}}}}
+		return &command{root: theRoot, order: order{expected: expected}}
 	}
 	record := &command{root: theRoot, record: &angzarr.EventBook{}}
 	cases := []struct {
@@ -237,7 +237,7 @@ func TestSequenceMismatch(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	c := &command{root: theRoot, cause: log.Cause{CommandID: "id"}, commands: &angzarr.CommandBook{}}
+	c := &command{root: theRoot, cause: log.Cause{CommandID: "id"}}
 	foreign := &angzarr.Cover{Domain: "d", Root: &angzarr.UUID{Value: make([]byte, 16)}}
 	many := make([]*angzarr.EventPage, 20_001)
 	for i := range many {
@@ -288,7 +288,7 @@ func TestNumber(t *testing.T) {
 // What is committed goes to a caller whose library takes no more than the limit.
 func TestAnAnswerFits(t *testing.T) {
 	for _, pages := range []int{1, 3, 100, 5000} {
-		c := &command{root: theRoot, cause: log.Cause{CommandID: strings.Repeat("i", maxID)}, commands: &angzarr.CommandBook{}}
+		c := &command{root: theRoot, cause: log.Cause{CommandID: strings.Repeat("i", maxID)}}
 		answered := &angzarr.EventBook{Pages: make([]*angzarr.EventPage, pages)}
 		for i := range answered.Pages {
 			answered.Pages[i] = &angzarr.EventPage{Event: &anypb.Any{TypeUrl: "x/a", Value: make([]byte, i)}, Synchronous: true}
@@ -310,7 +310,7 @@ func TestAnAnswerFits(t *testing.T) {
 }
 
 func TestSnapshotsThatAreTaken(t *testing.T) {
-	c := &command{root: theRoot, commands: &angzarr.CommandBook{}}
+	c := &command{root: theRoot}
 	state := &angzarr.Snapshot{Sequence: 99, State: payload("state")}
 	cases := []struct {
 		name   string
