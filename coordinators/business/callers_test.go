@@ -291,20 +291,31 @@ func TestReplies(t *testing.T) {
 // More calls wait than may be asked at once when the partitions are lost.
 func TestALossWhileMuchWaits(t *testing.T) {
 	w := newWorld(t, 2)
+	entered := make(chan struct{}, 1000)
 	x := w.owner(serve(t, func(ctx context.Context, _ *angzarr.ContextualCommand) (*angzarr.EventBook, error) {
+		entered <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}))
-	const calls = 2000
+	const asked, calls = 100, 1000
 	answers := make(chan error, calls)
-	for i := range calls {
-		go func() {
-			_, err := x.Handle(t.Context(), w.order(w.root(int32(i%2)), "", "x"), "")
-			answers <- err
-		}()
+	call := func(n int) {
+		for i := range n {
+			go func() {
+				_, err := x.Handle(t.Context(), w.order(w.root(int32(i%2)), "", "x"), "")
+				answers <- err
+			}()
+		}
 	}
-	eventually(t, "some are asked, others wait for that", func() bool { return x.ToAsk() > 0 })
+	call(asked)
+	for range asked {
+		await(t, "logic is asked", entered)
+	}
+	goOn := x.Saturate()
+	call(calls - asked)
+	eventually(t, "others wait to be asked", func() bool { return x.ToAsk() == calls-asked })
 	x.LoseAll()
+	goOn()
 	for range calls {
 		if err := await(t, "an answer", answers); err != business.ErrNotOwner {
 			t.Fatalf("one is told %v", err)

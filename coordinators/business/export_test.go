@@ -99,6 +99,18 @@ func (w *Worker) Heard() int {
 	return len(w.loop.waiting)
 }
 
+// Saturate has no more calls of business logic made until it is let go.
+func (w *Worker) Saturate() (let func()) {
+	w.loop.call(func() { w.asking.fresh += maxFresh })
+	return func() { w.loop.call(func() { w.asking.fresh -= maxFresh }) }
+}
+
+// ToAsk says how many commands wait for business logic to be asked.
+func (w *Worker) ToAsk() (n int) {
+	w.loop.call(func() { n = len(w.toAsk) })
+	return n
+}
+
 // LoseAll has the worker lose its partitions, as far as it knows.
 func (w *Worker) LoseAll() {
 	var claims []*partitioning.Claim
@@ -108,10 +120,4 @@ func (w *Worker) LoseAll() {
 		}
 	})
 	w.Lost(claims)
-}
-
-// ToAsk says how many commands wait for business logic to be asked.
-func (w *Worker) ToAsk() (n int) {
-	w.loop.call(func() { n = len(w.toAsk) })
-	return n
 }
