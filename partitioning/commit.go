@@ -48,13 +48,14 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 
-	if _, err := m.fence(claimsOf(tx.Offsets)); err != nil {
+	f, err := m.fence(claimsOf(tx.Offsets))
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	if err := m.begin(bounded); err != nil {
+	if err := m.begin(bounded, f.member); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	err := m.producer.produce(bounded, tx.Records)
+	err = m.producer.produce(bounded, tx.Records)
 	if err == nil {
 		err = m.commitOffsets(bounded, tx.Offsets)
 	}
@@ -76,9 +77,15 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	return m.resolve(ctx, &tx.Records[0], err)
 }
 
-// begin makes sure of a producer that works, and begins.
-func (m *Member) begin(ctx context.Context) error {
+// begin makes sure of a producer that works, and begins. Each membership has
+// producers of its own: somebody who saw the worker between two of them may be
+// about to end what it had open, and must not meet a new transaction.
+func (m *Member) begin(ctx context.Context, member string) error {
 	m.endAbandoned(ctx)
+	if m.producer != nil && m.producer.member != member {
+		m.producer.client.Close() // nothing is open
+		m.producer = nil
+	}
 	if m.producer != nil {
 		err := m.producer.begin(ctx)
 		if err == nil {
@@ -92,6 +99,7 @@ func (m *Member) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.member = member
 	m.producer = p
 	return p.begin(ctx)
 }

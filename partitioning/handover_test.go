@@ -174,13 +174,7 @@ func (p *pump) leave() {
 func TestHandover(t *testing.T) {
 	w := newWorld(t, 4)
 	var committed, sent atomic.Int64
-	feeding, stopFeeding := context.WithCancel(t.Context())
-	defer stopFeeding()
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
-		feed(feeding, w, &sent, &committed)
-	}()
+	stopFeeding := w.feeding(&sent, &committed)
 	atWork := func(n int64) { // and with something new each time
 		until := committed.Load() + n
 		eventually(t, "commands are handled", func() bool { return committed.Load() >= until })
@@ -220,7 +214,6 @@ func TestHandover(t *testing.T) {
 	}
 	atWork(50)
 	stopFeeding()
-	<-fed
 	allHandled(t, w)
 	a.leave()
 	b.leave()
@@ -237,13 +230,7 @@ func TestHandover(t *testing.T) {
 func TestBrokersMove(t *testing.T) {
 	w := newWorld(t, 4, kfake.NumBrokers(3))
 	var committed, sent atomic.Int64
-	feeding, stopFeeding := context.WithCancel(t.Context())
-	defer stopFeeding()
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
-		feed(feeding, w, &sent, &committed)
-	}()
+	stopFeeding := w.feeding(&sent, &committed)
 	a, b := w.pump(&committed, direct), w.pump(&committed, direct)
 	for range 30 {
 		until := committed.Load() + 20
@@ -252,7 +239,6 @@ func TestBrokersMove(t *testing.T) {
 		w.Fake.RehashCoordinators()
 	}
 	stopFeeding()
-	<-fed
 	allHandled(t, w)
 	a.leave()
 	b.leave()
@@ -274,6 +260,17 @@ func allHandled(t *testing.T, w *world) {
 		}
 		return true
 	})
+}
+
+// feeding feeds until it is stopped.
+func (w *world) feeding(sent, committed *atomic.Int64) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		feed(ctx, w, sent, committed)
+	}()
+	return func() { cancel(); <-fed }
 }
 
 // feed sends commands for as long as the context lasts, a few ahead of what is

@@ -21,8 +21,9 @@ const poll = 2 * time.Millisecond
 // returns once they are ended: offsets fetched from then on are stable.
 //
 // A transaction whose worker is a member of the group is never touched. One of
-// a worker that is between two memberships may be; the group's generation has
-// fenced it anyway, and it makes itself a new producer.
+// a worker that is between two memberships may be: the group's generation has
+// fenced it anyway. What that worker writes as a member again it writes under
+// another transactional id.
 func endOrphans(ctx context.Context, cl *kgo.Client, group string) (ended int, err error) {
 	adm := kadm.NewClient(cl)
 	asked := make(map[string]bool)
@@ -85,20 +86,15 @@ func openTransactions(ctx context.Context, adm *kadm.Client, group string) (map[
 
 // incarnations gives the workers that are members of the group.
 func incarnations(ctx context.Context, adm *kadm.Client, group string) (map[string]bool, error) {
-	described, err := adm.DescribeGroups(ctx, group)
-	if err == nil {
-		err = described.Error()
-	}
+	all, err := members(ctx, adm, []string{group})
 	if err != nil {
-		return nil, fmt.Errorf("describe group %s: %w", group, err)
+		return nil, err
 	}
-	members := make(map[string]bool)
-	for _, m := range described[group].Members {
-		if id, ok := identityOf(m.ClientID); ok {
-			members[id.Incarnation] = true
-		}
+	found := make(map[string]bool)
+	for _, m := range all {
+		found[m.Incarnation] = true
 	}
-	return members, nil
+	return found, nil
 }
 
 // endTransaction ends what is open under a transactional id, and fences its

@@ -22,6 +22,7 @@ const transactionTimeout = 10 * time.Second
 type producer struct {
 	client          *kgo.Client
 	transactionalID string
+	member          string // the membership in which it was made
 	// id and epoch are those of the transaction that is open. After some errors
 	// the client loads new ones by itself and goes on, although the broker has
 	// aborted then what was written under the old ones.

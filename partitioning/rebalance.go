@@ -229,10 +229,8 @@ func (m *Member) startOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	member, _ := m.consumer.GroupMetadata()
-	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group, req.MemberID = m.config.Group, member
-	req.Members = append(req.Members, kmsg.LeaveGroupRequestMember{MemberID: member})
-	if _, err := req.RequestWith(ctx, m.consumer); err != nil {
+	err := leave(ctx, m.consumer, m.config.Group, member, "it begins anew")
+	if err != nil && !fenced(err) { // then it is out already
 		m.fail(fmt.Errorf("leave %s to join it anew: %w", m.config.Group, err))
 	}
 }
