@@ -22,15 +22,15 @@ type link struct {
 	used time.Time
 }
 
-func newLink(address string, creds credentials.TransportCredentials) (*link, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
+func newLink(address string, creds credentials.TransportCredentials, opts ...grpc.DialOption) (*link, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address, append(opts,
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerBytes), grpc.MaxCallSendMsgSize(answerBytes)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// A peer that restarts is back soon; the default waits up to 120 s.
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 2 * time.Second,
-		}))
+		}))...)
 	if err != nil {
 		return nil, fmt.Errorf("reach the peer at %s: %w", address, err)
 	}

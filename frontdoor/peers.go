@@ -26,6 +26,8 @@ type Peers struct {
 	incarnations []string
 	workers      map[string]*business.Worker
 	credentials  credentials.TransportCredentials
+	leaving      chan struct{} // closed by Farewell
+	farewell     func()
 
 	mu    sync.Mutex
 	links map[string]*link
@@ -34,11 +36,17 @@ type Peers struct {
 // NewPeers makes the peers of a process that others reach at address, and whose
 // workers have these incarnations.
 func NewPeers(address string, incarnations []string, workers map[string]*business.Worker, creds credentials.TransportCredentials) *Peers {
+	leaving := make(chan struct{})
 	return &Peers{
 		address: address, incarnations: incarnations, workers: workers, credentials: creds,
+		leaving: leaving, farewell: sync.OnceFunc(func() { close(leaving) }),
 		links: make(map[string]*link),
 	}
 }
+
+// Farewell hangs up on all who hold a connection because they greeted: this
+// process is no member of any group any more.
+func (p *Peers) Farewell() { p.farewell() }
 
 // mine says that the owner is a worker of this very process, not of one that had
 // its address before.

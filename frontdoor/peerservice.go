@@ -58,12 +58,15 @@ func answered(ctx context.Context, err error) error {
 	return err
 }
 
-// Greet tells who is here, until the caller hangs up.
+// Greet tells who is here, until the caller hangs up or the process stops.
 func (p *Peers) Greet(_ *angzarr.GreetRequest, stream grpc.ServerStreamingServer[angzarr.GreetResponse]) error {
 	if err := stream.Send(&angzarr.GreetResponse{Incarnations: p.incarnations}); err != nil {
 		return err
 	}
-	<-stream.Context().Done()
+	select {
+	case <-stream.Context().Done():
+	case <-p.leaving:
+	}
 	return nil
 }
 

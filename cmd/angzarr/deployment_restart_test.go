@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
@@ -109,4 +110,55 @@ func TestDeploymentComesBack(t *testing.T) {
 		t.Errorf("%d outcomes are in the log, %d were before", after, outcomes)
 	}
 	d.end()
+}
+
+// A process dies and does not come back. The other one sees its connection
+// refused, and has all of its partitions long before its session ends.
+func TestDeploymentTakeover(t *testing.T) {
+	t.Parallel()
+	for name, peers := range map[string]string{"plain": peersInsecure, "TLS": peersTLS} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, 2, peers, withEcho)
+			d.owns(d.sidecar[1])
+			l := d.load(20 * time.Second)
+			for i := range d.restarts(10, 2) {
+				dies, lives := d.sidecar[i%2], d.sidecar[(i+1)%2]
+				incarnation := d.member(dies).Incarnation
+				lives.wait(t, "reached a peer.*"+incarnation)
+				l.more(100)
+				d.kill(dies)
+				begun := time.Now()
+				lives.wait(t, "evicted a dead peer.*"+incarnation)
+				l.more(100)
+				if took := time.Since(begun); took > 3*time.Second {
+					t.Errorf("100 calls after a kill took %v: a session is 6 s", took)
+				}
+				d.start(dies)
+				d.owns(dies)
+			}
+			l.audit()
+			if l.slowest > 3*time.Second {
+				t.Errorf("a call took %v: a session is 6 s", l.slowest)
+			}
+			d.end()
+		})
+	}
+}
+
+// member waits until a process is a member of the group, and gives what the group
+// knows of it.
+func (d *deployment) member(s *sidecar) (found partitioning.Membership) {
+	d.Helper()
+	roster := partitioning.NewRoster(d.client)
+	d.until("the process is a member", func() bool {
+		all, err := roster.Members(d.Context(), log.Group(d.domain))
+		for _, m := range all {
+			if m.Address == s.peer {
+				found = m
+			}
+		}
+		return err == nil && found.Member != ""
+	})
+	return found
 }

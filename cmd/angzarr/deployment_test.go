@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -34,6 +35,7 @@ import (
 type deployment struct {
 	*testing.T
 	broker  *logtest.Broker
+	client  *kgo.Client
 	domain  string
 	dir     string
 	sidecar []*sidecar
@@ -43,6 +45,7 @@ type deployment struct {
 type sidecar struct {
 	*running
 	config string
+	peer   string // where others reach it, if they may
 	door   pb.BusinessCoordinatorClient
 	query  pb.EventQueryClient
 	conn   *grpc.ClientConn
@@ -59,7 +62,7 @@ const (
 func deploy(t *testing.T, processes int, peers string, register func(*grpc.Server)) *deployment {
 	t.Helper()
 	d := &deployment{T: t, broker: logtest.Start(t), dir: t.TempDir()}
-	d.domain = d.broker.Domain("deployed")
+	d.domain, d.client = d.broker.Domain("deployed"), d.broker.Client(t)
 	server := grpc.NewServer()
 	register(server)
 	logic, err := listenAndServe(server)
@@ -75,6 +78,7 @@ func deploy(t *testing.T, processes int, peers string, register func(*grpc.Serve
 		s := &sidecar{config: filepath.Join(d.dir, fmt.Sprintf("%d.yaml", i))}
 		peered := peers
 		if peers != peersOff {
+			s.peer = ports[1]
 			peered = fmt.Sprintf(peers, ports[1])
 		}
 		config := fmt.Sprintf(`

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/angzarr/angzarr-kafka/config"
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
@@ -22,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -40,6 +37,7 @@ type process struct {
 	logics  []logic
 	topic   *frontdoor.Topic
 	peers   *frontdoor.Peers // nil where peers are off
+	watch   *frontdoor.Watch // nil where peers are off
 
 	door     net.Listener
 	peerDoor net.Listener // nil where peers are off
@@ -51,12 +49,6 @@ type process struct {
 	// onLogic is told when a domain's business logic comes and goes; it may be
 	// replaced before run.
 	onLogic func(l logic, there bool)
-}
-
-// served is a gRPC server and where it listens.
-type served struct {
-	server   *grpc.Server
-	listener net.Listener
 }
 
 // newProcess checks the cluster, creates what is missing there, and listens. It
@@ -95,6 +87,10 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	watching, err := frontdoor.NewMetrics(meter)
+	if err != nil {
+		return err
+	}
 	address, creds, err := p.advertise(c.Peers)
 	if err != nil {
 		return err
@@ -124,11 +120,27 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 			OpenBook: int(c.Limits.OpenBook), Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
 		})
 	}
-	return p.open(ctx, c, settings, address, incarnations, creds)
+	if p.peerDoor != nil {
+		p.peers = frontdoor.NewPeers(address, incarnations, p.workers, creds)
+		p.closers = append(p.closers, p.peers.Close)
+		p.watch = p.watchOver(watching)
+	}
+	return p.open(ctx, c, settings, creds)
+}
+
+// watchOver makes the watch over who works beside this process.
+func (p *process) watchOver(metrics *frontdoor.Metrics) *frontdoor.Watch {
+	var groups []string
+	for domain := range p.workers {
+		groups = append(groups, log.Group(domain))
+	}
+	return frontdoor.NewWatch(frontdoor.WatchConfig{
+		Peers: p.peers, Roster: partitioning.NewRoster(p.brokers.Client()), Groups: groups, Metrics: metrics, Logger: p.log,
+	})
 }
 
 // open makes the doors.
-func (p *process) open(ctx context.Context, c *config.Config, settings log.TopicSettings, address string, incarnations []string, creds credentials.TransportCredentials) error {
+func (p *process) open(ctx context.Context, c *config.Config, settings log.TopicSettings, creds credentials.TransportCredentials) error {
 	if _, err := p.brokers.EnsureReplies(ctx, settings); err != nil {
 		return err
 	}
@@ -142,9 +154,7 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log,
 		MaxCommand: maxCommand, TopicLimits: p.limits,
 	}
-	if p.peerDoor != nil {
-		p.peers = frontdoor.NewPeers(address, incarnations, p.workers, creds)
-		p.closers = append(p.closers, p.peers.Close)
+	if p.peers != nil {
 		door.Peers, door.Owners = p.peers, partitioning.NewOwners(p.brokers.Client())
 		server := p.server(grpc.Creds(creds))
 		angzarr.RegisterPeersServer(server, p.peers)
@@ -160,29 +170,6 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	p.served = append([]served{{server, p.door}}, p.served...)
 	return nil
 }
-
-// server makes a server that outlives a bug in one call.
-func (p *process) server(opts ...grpc.ServerOption) *grpc.Server {
-	opts = append(opts, grpc.MaxRecvMsgSize(maxMessage),
-		// Calls wait for their commit on goroutines whose stacks have grown
-		// already; more calls at a time get new ones.
-		grpc.NumStreamWorkers(256),
-		// Fixed windows: measuring them, as the default does, costs a ping
-		// every few messages.
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window))
-	return grpc.NewServer(append(opts, frontdoor.Recover(p.log)...)...)
-}
-
-// window is how many bytes may be on their way in a stream, and in a connection.
-const window = 1 << 20
-
-const (
-	// maxCommand fits into a commands topic with the brokers' default limit of
-	// 1,048,588 bytes a batch, headers included.
-	maxCommand = 1_000_000
-	// maxMessage lets a caller hear of maxCommand from us instead of from gRPC.
-	maxMessage = 16 << 20
-)
 
 // unserved refuses what the configuration may say and this version can't do.
 func unserved(c *config.Config) error {
@@ -219,63 +206,6 @@ func (p *process) reach(ctx context.Context) (facts log.BrokerFacts, err error) 
 	return facts, nil
 }
 
-func (p *process) listen(c *config.Config) (err error) {
-	if p.door, err = listenAt("listen", c.Listen); err != nil {
-		return err
-	}
-	if c.Peers != nil {
-		if p.peerDoor, err = listenAt("peers.listen", c.Peers.Listen); err != nil {
-			return err
-		}
-	}
-	admin, err := listenAt("admin", c.Admin)
-	if err != nil {
-		return err
-	}
-	p.admin = newAdminServer(admin)
-	return nil
-}
-
-// listenAt listens on the address that a key of the configuration gives.
-func listenAt(key, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s: %s is in use by another process: end that one, or choose another port", key, address)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	return l, nil
-}
-
-// advertise gives the address at which other processes reach this one, "" where
-// peers are off, and how they talk.
-func (p *process) advertise(c *config.Peers) (string, credentials.TransportCredentials, error) {
-	if c == nil {
-		return "", nil, nil
-	}
-	address, err := c.AdvertiseAddress(p.peerDoor.Addr())
-	if err != nil {
-		return "", nil, err
-	}
-	if c.Insecure {
-		return address, insecure.NewCredentials(), nil
-	}
-	both, err := c.TLS.Server()
-	if err != nil {
-		return "", nil, fmt.Errorf("peers.tls.%w", err)
-	}
-	client, err := c.TLS.Client()
-	if err != nil {
-		return "", nil, fmt.Errorf("peers.tls.%w", err)
-	}
-	both.RootCAs, both.ServerName = client.RootCAs, client.ServerName
-	return address, credentials.NewTLS(both), nil
-}
-
-// stopTimeout bounds how long open calls may take once the groups are left.
-const stopTimeout = 5 * time.Second
-
 // run runs everything until ctx ends or something can't go on. The groups are
 // left first and the doors closed last, so that calls under way are answered, by
 // the next owners if need be.
@@ -292,6 +222,10 @@ func (p *process) run(ctx context.Context) error {
 	for _, l := range p.logics {
 		all.Go(func() error { l.watch(running, p.onLogic); return nil })
 	}
+	if p.watch != nil {
+		p.watch.Inherit(running)
+		all.Go(func() error { return p.watch.Run(running) })
+	}
 	var workers sync.WaitGroup
 	for _, w := range p.workers {
 		workers.Add(1)
@@ -307,15 +241,6 @@ func (p *process) run(ctx context.Context) error {
 	})
 	p.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	return all.Wait()
-}
-
-func (p *process) stopDoors() {
-	for _, s := range p.served {
-		hard := time.AfterFunc(stopTimeout, s.server.Stop)
-		s.server.GracefulStop()
-		hard.Stop()
-	}
-	p.admin.stop()
 }
 
 func (p *process) close() {
