@@ -46,6 +46,7 @@ type sidecar struct {
 	*running
 	config string
 	peer   string // where others reach it, if they may
+	gate   *gate  // the way there, with peersGated
 	door   pb.BusinessCoordinatorClient
 	query  pb.EventQueryClient
 	conn   *grpc.ClientConn
@@ -55,6 +56,7 @@ type sidecar struct {
 const (
 	peersOff      = ""
 	peersInsecure = "peers: {listen: '%s', insecure: true}"
+	peersGated    = "peers: {listen: '%s', advertise: '%s', insecure: true}"
 	peersTLS      = "peers: {listen: '%s', tls: {ca: ca.pem, cert: ca.pem, key: key.pem}}"
 )
 
@@ -77,9 +79,14 @@ func deploy(t *testing.T, processes int, peers string, register func(*grpc.Serve
 		ports := freePorts(t, 2)
 		s := &sidecar{config: filepath.Join(d.dir, fmt.Sprintf("%d.yaml", i))}
 		peered := peers
-		if peers != peersOff {
+		if peers != peersOff && peers != peersGated {
 			s.peer = ports[1]
 			peered = fmt.Sprintf(peers, ports[1])
+		}
+		if peers == peersGated {
+			s.gate = newGate(t, ports[1])
+			s.peer = s.gate.Addr().String()
+			peered = fmt.Sprintf(peers, ports[1], s.peer)
 		}
 		config := fmt.Sprintf(`
 listen: %s
