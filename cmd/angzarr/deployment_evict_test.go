@@ -174,26 +174,32 @@ func TestDeploymentIsEvicted(t *testing.T) {
 	})
 }
 
-// A fleet that died and comes back at its addresses does not wait for its dead.
+// A fleet that died and comes back at its addresses does not wait for its dead:
+// a process evicts its predecessors itself, or another one does.
 func TestDeploymentDiesAndComesBack(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 2, peersInsecure, withEcho)
-	d.shared()
-	l := d.load(20 * time.Second)
-	l.more(100)
-	for _, s := range d.sidecar {
-		d.kill(s)
+	for processes, name := range map[int]string{1: "alone", 2: "together"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, processes, peersInsecure, withEcho)
+			d.shared()
+			l := d.load(20 * time.Second)
+			l.more(100)
+			for _, s := range d.sidecar {
+				d.kill(s)
+			}
+			begun := time.Now()
+			for _, s := range d.sidecar {
+				d.start(s)
+			}
+			l.more(100)
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Errorf("100 calls after all were killed took %v: a session is 6 s", took)
+			}
+			l.audit()
+			d.end()
+		})
 	}
-	begun := time.Now()
-	for _, s := range d.sidecar {
-		d.start(s)
-	}
-	l.more(100)
-	if took := time.Since(begun); took > 4*time.Second {
-		t.Errorf("100 calls after all were killed took %v: a session is 6 s", took)
-	}
-	l.audit()
-	d.end()
 }
 
 // Who stops hangs up on its peers, and does not wait until they do.
