@@ -33,7 +33,9 @@ type Config struct {
 	// TopicLimits are what the commands topics of this process's domains take
 	// in a batch (max.message.bytes), where that is less.
 	TopicLimits map[string]int32
-	Logger      *slog.Logger
+	// Waiting is limits.waiting: calls that wait for owners elsewhere.
+	Waiting int
+	Logger  *slog.Logger
 }
 
 // Door serves BusinessCoordinator.
@@ -41,10 +43,13 @@ type Door struct {
 	angzarr.UnimplementedBusinessCoordinatorServer
 	c    Config
 	warn sometimes
+	room room
 }
 
 // New makes a door.
-func New(c Config) *Door { return &Door{c: c, warn: sometimes{log: c.Logger}} }
+func New(c Config) *Door {
+	return &Door{c: c, warn: sometimes{log: c.Logger}, room: room{most: int64(c.Waiting)}}
+}
 
 // Handle decides a command, wherever its owner is, and answers once its pages
 // are committed.

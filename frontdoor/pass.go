@@ -27,6 +27,7 @@ type parcel struct {
 	nowhere string // an address at which nobody could be reached
 	doubt   bool   // a try may have been applied
 	queued  bool   // a copy may stand in the topic
+	inside  bool   // it has a place in the door's room
 }
 
 // decide hands the parcel to a worker of this process.
@@ -39,6 +40,7 @@ func (p *parcel) decide(ctx context.Context, w *business.Worker) (*angzarr.Event
 
 // pass tries the ways to the owner until there is an answer, or ctx ends.
 func (d *Door) pass(ctx context.Context, p *parcel) (*angzarr.EventBook, error) {
+	defer d.room.leave(p)
 	for n := 0; ; n++ {
 		book, err := d.once(ctx, p)
 		if err == nil {
@@ -77,6 +79,9 @@ func (d *Door) once(ctx context.Context, p *parcel) (*angzarr.EventBook, error) 
 		if !errors.Is(err, business.ErrNotOwner) {
 			return book, p.heard(err)
 		}
+	}
+	if err := d.room.enter(p); err != nil {
+		return nil, err
 	}
 	if d.c.Peers != nil {
 		book, err := d.toPeer(ctx, p)

@@ -176,7 +176,7 @@ func (w *world) topic() *Topic {
 func (w *world) door(peers *Peers) *Door {
 	w.Helper()
 	c := Config{
-		Domains: w.domains, Topic: w.topic(), MaxCommand: 1_000_000, Logger: w.broker.Cluster.Logger,
+		Domains: w.domains, Topic: w.topic(), MaxCommand: 1_000_000, Waiting: 1000, Logger: w.broker.Cluster.Logger,
 	}
 	if peers != nil {
 		c.Peers, c.Owners = peers, partitioning.NewOwners(w.admin.Client())

@@ -152,7 +152,7 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	domains := frontdoor.NewDomains(p.brokers.Domains)
 	door := frontdoor.Config{
 		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log,
-		MaxCommand: maxCommand, TopicLimits: p.limits,
+		MaxCommand: maxCommand, TopicLimits: p.limits, Waiting: c.Limits.Waiting,
 	}
 	if p.peers != nil {
 		door.Peers, door.Owners = p.peers, partitioning.NewOwners(p.brokers.Client())
