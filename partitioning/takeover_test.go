@@ -124,7 +124,7 @@ func (w *world) orphan(x *worker, kind string, elsewhere string) {
 	r.client = w.Client(w.t, kgo.TransactionalID(r.id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	r.begin()
 	record := func(topic string) {
-		ok(w.t, r.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: topic, Value: []byte("orphan")}).FirstErr())
+		ok(w.t, r.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: topic, Key: []byte("orphan"), Value: []byte("orphan")}).FirstErr())
 	}
 	switch kind {
 	case "pages":
