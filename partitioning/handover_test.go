@@ -232,11 +232,14 @@ func TestBrokersMove(t *testing.T) {
 	var committed, sent atomic.Int64
 	stopFeeding := w.feeding(&sent, &committed)
 	a, b := w.pump(&committed, direct), w.pump(&committed, direct)
-	for range 30 {
+	for i := range 30 {
 		until := committed.Load() + 20
 		eventually(t, "commands are handled", func() bool { return committed.Load() >= until })
 		w.Fake.ShufflePartitionLeaders()
 		w.Fake.RehashCoordinators()
+		if i%10 == 9 {
+			w.evict(b.worker) // a takeover besides
+		}
 	}
 	stopFeeding()
 	allHandled(t, w)

@@ -38,7 +38,11 @@ type world struct {
 func newWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	t.Helper()
 	t.Parallel()
-	b := logtest.Start(t, opts...)
+	return newWorldOn(t, logtest.Start(t, opts...), partitions)
+}
+
+func newWorldOn(t *testing.T, b *logtest.Broker, partitions int32) *world {
+	t.Helper()
 	w := &world{Broker: b, t: t, client: b.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))}
 	w.admin = kadm.NewClient(w.client)
 	var err error
