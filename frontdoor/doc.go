@@ -15,4 +15,7 @@
 //     written refuses it: copies are decided in the order of the topic, and what
 //     any other way answers could be belied by a copy that is still to come.
 //   - Nothing of a command is kept here: who loses the door loses a connection.
+//   - A peer is taken for dead only by what its address shows: a refusal, if it
+//     was reached before, or another process. Silence proves nothing. Whoever
+//     is evicted and lives joins its groups anew.
 package frontdoor

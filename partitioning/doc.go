@@ -19,5 +19,7 @@
 //     [ErrNotCommitted] only if it never will be. In between it asks the log.
 //   - A transaction has one producer id and epoch from its first record to its
 //     offsets: the client would go on under others, without what it wrote before.
-//   - A transaction of a current member of the group is never ended by another.
+//   - A transaction of a current member of the group is never ended by another,
+//     and a transactional id is used in one membership only: what was open in
+//     the last one may be ended at any time.
 package partitioning
