@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -134,6 +137,12 @@ func TestDeploymentTakeover(t *testing.T) {
 				if took := time.Since(begun); took > 3*time.Second {
 					t.Errorf("100 calls after a kill took %v: a session is 6 s", took)
 				}
+				counted := lives.metrics(t)
+				for _, want := range []string{`angzarr_evictions_total{.*reason="connections to its address are refused".*} [1-9]`, "angzarr_peers_connected 0"} {
+					if !regexp.MustCompile(want).MatchString(counted) {
+						t.Errorf("the metrics have no %s", want)
+					}
+				}
 				d.start(dies)
 				d.owns(dies)
 			}
@@ -144,6 +153,21 @@ func TestDeploymentTakeover(t *testing.T) {
 			d.end()
 		})
 	}
+}
+
+// metrics are what the process has counted.
+func (s *sidecar) metrics(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + s.wait(t, `msg=ready .*admin=(\S+)`)[1] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
 }
 
 // member waits until a process is a member of the group, and gives what the group
