@@ -20,6 +20,7 @@ type link struct {
 	conn *grpc.ClientConn
 	busy int // calls under way
 	used time.Time
+	lost time.Time // when it was last found out of reach
 }
 
 func newLink(address string, creds credentials.TransportCredentials, opts ...grpc.DialOption) (*link, error) {

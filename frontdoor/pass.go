@@ -53,7 +53,9 @@ func (d *Door) pass(ctx context.Context, p *parcel) (*angzarr.EventBook, error) 
 		if !errors.As(err, &last) {
 			return nil, p.final(err)
 		}
-		wait(ctx, pause(n))
+		if !last.now {
+			wait(ctx, pause(n))
+		}
 		if ctx.Err() != nil {
 			return nil, p.gaveUp(ctx.Err(), last)
 		}
@@ -109,7 +111,7 @@ func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error
 		// A rebalance is under way: in a moment somebody is the owner.
 		p.stale = true
 		return nil, again{error: fmt.Errorf("partition %d of %s has no owner yet", p.partition, domain)}
-	case owner.Address == "" || owner.Address == p.nowhere:
+	case owner.Address == "" || owner.Address == p.nowhere || d.c.Peers.lost(owner.Address):
 		return nil, errNoPeer
 	}
 	book, err := d.c.Peers.hand(ctx, owner.Address, p)
@@ -119,7 +121,7 @@ func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error
 	d.warn.warn("peer "+owner.Address, "a peer can't be reached; what it owns goes through the topic", "peer", owner.Address, "error", err)
 	// It may own nothing any more: the group is asked before the topic is.
 	p.stale, p.nowhere = true, owner.Address
-	return nil, again{error: errors.New(err.Error())}
+	return nil, again{error: errors.New(err.Error()), now: true}
 }
 
 // pause is how long to wait before another try. An owner is there again within a

@@ -71,6 +71,7 @@ func (p *Peers) hand(ctx context.Context, address string, out *parcel) (*angzarr
 	}
 	defer p.release(l)
 	if err := l.reach(ctx); err != nil {
+		p.lose(l)
 		return nil, fmt.Errorf("%w: %w", errNoPeer, err)
 	}
 	if out.traceparent != "" {
@@ -124,6 +125,8 @@ const (
 	// linkIdle is after how long without a call a connection is given up, once
 	// others are made: addresses change with every rollout.
 	linkIdle = 2 * time.Minute
+	// lostFor is how long a peer that is out of reach is not tried again.
+	lostFor = 300 * time.Millisecond
 )
 
 // acquire gives the link to an address, making it if need be; release must
@@ -146,6 +149,22 @@ func (p *Peers) acquire(address string) (*link, error) {
 	l.busy++
 	l.used = time.Now()
 	return l, nil
+}
+
+// lose remembers that a peer is out of reach, so that not every call has to find
+// out, and to ask who the owner is now.
+func (p *Peers) lose(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.lost = time.Now()
+}
+
+// lost says that a peer was out of reach a moment ago.
+func (p *Peers) lost(address string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.links[address]
+	return l != nil && time.Since(l.lost) < lostFor
 }
 
 func (p *Peers) release(l *link) {

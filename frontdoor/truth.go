@@ -14,6 +14,7 @@ import (
 type again struct {
 	error
 	own bool // a worker's own words, for the caller to hear
+	now bool // there is another way, which nothing has to happen for
 }
 
 func (a again) Unwrap() error { return a.error }
@@ -23,7 +24,7 @@ func (a again) Unwrap() error { return a.error }
 func (p *parcel) heard(err error) error {
 	if status.Code(err) == codes.Unavailable {
 		p.doubt = true
-		return again{err, true}
+		return again{error: err, own: true}
 	}
 	return err
 }

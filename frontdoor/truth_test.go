@@ -48,7 +48,7 @@ func TestTruth(t *testing.T) {
 	wantCode(t, (&parcel{cover: cover}).gaveUp(context.DeadlineExceeded, last), codes.DeadlineExceeded)
 	wantCode(t, (&parcel{cover: cover}).gaveUp(context.Canceled, last), codes.Canceled)
 	wantCode(t, (&parcel{cover: cover, doubt: true}).gaveUp(context.DeadlineExceeded, last), codes.Unavailable)
-	own := again{status.Error(codes.Unavailable, "logic is away"), true}
+	own := again{error: status.Error(codes.Unavailable, "logic is away"), own: true}
 	if st := wantCode(t, (&parcel{doubt: true}).gaveUp(context.DeadlineExceeded, own), codes.Unavailable); st.Message() != "logic is away" {
 		t.Errorf("a worker's own words became %q", st.Message())
 	}
