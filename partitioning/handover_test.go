@@ -64,6 +64,12 @@ func (p *pump) forget(claims []*partitioning.Claim) {
 func (p *pump) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.takeOver(ctx)
+		if p.full() {
+			p.mu.Lock()
+			p.commitSome(ctx)
+			p.mu.Unlock()
+			continue
+		}
 		wait, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 		polled, err := p.Poll(wait, 1+rand.IntN(50))
 		cancel()
@@ -85,6 +91,19 @@ func (p *pump) run(ctx context.Context) {
 		p.commitSome(ctx)
 		p.mu.Unlock()
 	}
+}
+
+// full says that a partition has as many unfinished commands as it may, less
+// those of a poll.
+func (p *pump) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, part := range p.parts {
+		if len(part.open) > 70 && !c.Ended() {
+			return true
+		}
+	}
+	return false
 }
 
 // takeOver counts the pages of new claims' partitions, and begins to read.
@@ -125,6 +144,9 @@ func (p *pump) commitSome(ctx context.Context) {
 	var tx partitioning.Transaction
 	done := make(map[*partitioning.Claim][]int64)
 	for c, part := range p.parts {
+		if c.Ended() {
+			continue // it is about to be forgotten
+		}
 		for _, at := range part.open {
 			if rand.IntN(3) > 0 && (at != part.open[0] || rand.IntN(4) == 0) {
 				done[c] = append(done[c], at)
