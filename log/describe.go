@@ -73,3 +73,11 @@ func stateOf(topic kadm.TopicDetail, configs kadm.ResourceConfigs, name string) 
 	}
 	return state, err
 }
+
+func clusterID(ctx context.Context, admin *kadm.Client) (string, error) {
+	meta, err := admin.BrokerMetadata(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask for the cluster's id: %w", err)
+	}
+	return meta.Cluster, nil
+}

@@ -30,6 +30,11 @@ type Domain struct {
 	// CommandsID is the commands topic's id, zero where brokers have none.
 	// TxnOffsetCommit wants it from version 6 on (KIP-848).
 	CommandsID [16]byte
+	// ClusterID and EventsID say which log this is: a topic of the same name
+	// on another cluster, or made anew, is another one. They are empty and
+	// zero where brokers have none.
+	ClusterID string
+	EventsID  [16]byte
 	// CommandsMaxBytes and EventsMaxBytes bound a batch of records after
 	// compression (max.message.bytes).
 	CommandsMaxBytes, EventsMaxBytes int32
@@ -62,6 +67,9 @@ func EnsureDomain(ctx context.Context, client *kgo.Client, domain string, s Topi
 		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
 	}
 	d := domainOf(domain, found)
+	if d.ClusterID, err = clusterID(ctx, admin); err != nil {
+		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
+	}
 	if err := commitFirstOffsets(ctx, admin, d); err != nil {
 		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
 	}
@@ -118,6 +126,7 @@ func domainOf(name string, found map[string]topicState) Domain {
 		Name:               name,
 		Partitions:         events.partitions,
 		CommandsID:         commands.id,
+		EventsID:           events.id,
 		CommandsMaxBytes:   int32(commands.number("max.message.bytes")),
 		EventsMaxBytes:     int32(events.number("max.message.bytes")),
 		CommandsRetention:  duration(commands.number("retention.ms"), time.Millisecond),
