@@ -32,6 +32,8 @@ type Book struct {
 	broken   error
 
 	applied window
+	changed int64   // past the last change since it was loaded, 0 if there is none
+	keeper  *keeper // hears of changes; nil without a shelf
 
 	// Where the book stands among the others; see [Books].
 	in         *partition // nil once it left
@@ -77,27 +79,41 @@ func (b *Book) Pages(first, last uint32) ([]*angzarr.EventPage, bool) {
 // AddPage appends a committed page. at is when it was committed, by the clock of
 // whoever did it.
 func (b *Book) AddPage(p *log.Page, at time.Time) {
+	before := len(b.pages)
+	id := digestOf(p.Cause.CommandID)
+	b.addPage(p, id, at)
+	if b.keeper != nil {
+		b.keeper.add(pageChange(b.root, p.Sequence, p.Offset, at.Unix(), id, b.pages[before:]))
+	}
+}
+
+func (b *Book) addPage(p *log.Page, id digest, at time.Time) {
 	if p.Sequence != b.last+1 && b.broken == nil {
-		b.broken = fmt.Errorf("%w: root %s, page %d at offset %d of partition %d comes after page %d",
-			ErrBroken, b.root, p.Sequence, p.Offset, b.partition, b.last)
+		b.broken = fmt.Errorf("%w: %s", ErrBroken, gap(b.root, b.partition, "page", p.Sequence, p.Offset, b.last))
 	}
 	if b.last == 0 {
 		b.opens = p.Offset
 	}
-	b.last = p.Sequence
+	b.last, b.changed = p.Sequence, p.Offset+1
 	b.pages = appendPage(b.pages, p)
-	b.applied.add(p, at)
+	b.applied.add(id, p.Sequence, p.Offset, at.Unix())
 }
 
 // SetSnapshot puts a committed snapshot in the place of the pages that it covers:
 // all there are, since it was committed together with the last of them.
 func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
+	b.setSnapshot(s, offset)
+	if b.keeper != nil {
+		b.keeper.add(snapshotChange(b.root, b.covers, offset, b.snapshot))
+	}
+}
+
+func (b *Book) setSnapshot(s *angzarr.Snapshot, offset int64) {
 	if s.GetSequence() != b.last && b.broken == nil {
-		b.broken = fmt.Errorf("%w: root %s, a snapshot of page %d at offset %d of partition %d comes after page %d",
-			ErrBroken, b.root, s.GetSequence(), offset, b.partition, b.last)
+		b.broken = fmt.Errorf("%w: %s", ErrBroken, gap(b.root, b.partition, "a snapshot of page", s.GetSequence(), offset, b.last))
 	}
 	b.snapshot = appendSnapshot(b.snapshot[:0], s)
-	b.covers, b.opens = s.GetSequence(), offset
+	b.covers, b.opens, b.changed = s.GetSequence(), offset, offset+1
 	if b.pages = b.pages[:0]; cap(b.pages) > mostSpare {
 		b.pages = nil
 	}
@@ -107,11 +123,16 @@ func (b *Book) SetSnapshot(s *angzarr.Snapshot, offset int64) {
 // them: the next ones come soon where business logic makes a snapshot every few.
 const mostSpare = 2 << 10
 
+// gap says which number does not follow another.
+func gap(root log.Root, partition int32, what string, sequence uint32, offset int64, last uint32) string {
+	return fmt.Sprintf("root %s, %s %d at offset %d of partition %d comes after page %d", root, what, sequence, offset, partition, last)
+}
+
 // erase empties the book for good.
 func (b *Book) erase(e *angzarr.Erased, offset int64) {
 	*b = Book{
 		root: b.root, partition: b.partition, last: e.GetLastSequence(), erased: true, opens: offset,
-		in: b.in, pins: b.pins, size: b.size, prev: b.prev, next: b.next,
+		changed: offset + 1, keeper: b.keeper, in: b.in, pins: b.pins, size: b.size, prev: b.prev, next: b.next,
 	}
 }
 
@@ -123,7 +144,7 @@ func (b *Book) Applied(commandID string) (first, last uint32, offset int64, ok b
 
 // fold adds a record of the events topic. One that can't be read makes the book
 // unusable, and no other.
-func (b *Book) fold(r *log.Record, sequence uint32, kind log.KeyKind) {
+func (b *Book) fold(r *log.Record, kind log.KeyKind) {
 	switch {
 	case b.erased || r.Value == nil:
 		// Tombstones belong to an erasure, whose own record came before them.
@@ -142,25 +163,37 @@ func (b *Book) fold(r *log.Record, sequence uint32, kind log.KeyKind) {
 			b.unreadable(r, err)
 			return
 		}
-		b.SetSnapshot(&s, r.Offset)
+		b.setSnapshot(&s, r.Offset)
 	case kind == log.KeyPage:
-		p, err := log.DecodePage(r)
-		if err == nil && !utf8.ValidString(p.TypeURL) {
-			err = errors.New("its type is no valid text")
-		}
+		p, err := readPage(r)
 		if err != nil {
 			b.unreadable(r, err)
-			p = log.Page{Root: b.root, Sequence: sequence, CreatedAt: r.Time, Value: r.Value, Offset: r.Offset}
 		}
-		b.AddPage(&p, r.Time)
+		b.addPage(&p, digestOf(p.Cause.CommandID), r.Time)
 	}
+}
+
+// readPage gives what there is of a page, also if not all of it can be read.
+func readPage(r *log.Record) (log.Page, error) {
+	p, err := log.DecodePage(r)
+	if err == nil && !utf8.ValidString(p.TypeURL) {
+		err = errors.New("its type is no valid text")
+	}
+	if err != nil {
+		root, sequence, _ := log.ParseKey(r.Key)
+		p = log.Page{Root: root, Sequence: sequence, CreatedAt: r.Time, Value: r.Value, Offset: r.Offset}
+	}
+	return p, err
 }
 
 func (b *Book) unreadable(r *log.Record, err error) {
 	if b.broken == nil {
-		b.broken = fmt.Errorf("%w: root %s, the record at offset %d of partition %d can't be read: %w",
-			ErrBroken, b.root, r.Offset, b.partition, err)
+		b.broken = fmt.Errorf("%w: %s", ErrBroken, unreadable(b.root, r, err))
 	}
+}
+
+func unreadable(root log.Root, r *log.Record, err error) string {
+	return fmt.Sprintf("root %s, the record at offset %d of partition %d can't be read: %v", root, r.Offset, r.Partition, err)
 }
 
 // place is where a reader has to begin to make the same book again.

@@ -10,7 +10,9 @@ import (
 // stays in memory; of what had to leave, least recently used first, the place in
 // the log is remembered.
 type Books struct {
-	limit int
+	limit  int
+	shelf  *Shelf // nil: what leaves memory is only in the log
+	domain log.Domain
 
 	mu         sync.Mutex
 	used       int
@@ -22,8 +24,11 @@ type Books struct {
 // partition holds the books of one partition, from Restore to Drop.
 type partition struct {
 	inMemory map[log.Root]*Book
-	left     map[log.Root]place // roots whose books had to leave
+	left     map[log.Root]place // roots whose books had to leave; nil with a shelf
 	restored bool               // folded to the end
+
+	keeper *keeper // nil without a shelf
+	needed int64   // how far the shelf must be complete to have every book that is not in memory
 }
 
 // place is where in the log a book that left memory begins.
@@ -51,7 +56,7 @@ func (b *Books) Acquire(partition int32, root log.Root) *Book {
 	}
 	book := in.inMemory[root]
 	if book == nil {
-		if _, elsewhere := in.left[root]; elsewhere {
+		if _, elsewhere := in.left[root]; elsewhere || in.keeper != nil {
 			return nil
 		}
 		book = b.insert(in, &Book{root: root, partition: partition})
@@ -135,6 +140,9 @@ func (b *Books) drop(partition int32) {
 	for _, book := range in.inMemory {
 		b.remove(book)
 	}
+	if in.keeper != nil {
+		in.keeper.close()
+	}
 	delete(b.partitions, partition)
 }
 
@@ -167,15 +175,43 @@ func (b *Books) weigh(book *Book) {
 	book.size = size
 }
 
-// evict makes room. What is in use stays, even over the limit.
+// mostSkipped bounds how many books are passed over that are not on the shelf yet.
+const mostSkipped = 256
+
+// evict makes room. What is in use stays, even over the limit. What the shelf
+// does not have yet leaves last: reading it back would take the log, too.
 func (b *Books) evict() {
-	for book := b.ring.next; b.used > b.limit && book != &b.ring; {
+	skipped := 0
+	for book := b.ring.next; b.used > b.limit && book != &b.ring && skipped < mostSkipped; {
 		next := book.next
-		if book.pins == 0 {
-			book.in.left[book.root] = book.place()
-			b.remove(book)
-			b.evictions++
+		switch k := book.in.keeper; {
+		case book.pins > 0:
+		case k != nil && book.changed > k.settled.Load():
+			skipped++
+		default:
+			b.leave(book)
 		}
 		book = next
 	}
+	if skipped == 0 {
+		return
+	}
+	for book := b.ring.next; b.used > b.limit && book != &b.ring; {
+		next := book.next
+		if book.pins == 0 {
+			b.leave(book)
+		}
+		book = next
+	}
+}
+
+func (b *Books) leave(book *Book) {
+	in := book.in
+	if in.keeper != nil {
+		in.needed = max(in.needed, book.changed)
+	} else {
+		in.left[book.root] = book.place()
+	}
+	b.remove(book)
+	b.evictions++
 }

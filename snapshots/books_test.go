@@ -112,7 +112,7 @@ func TestWhatBeganBeforeADropChangesNothingAfter(t *testing.T) {
 			return b.Restore(ctx, read, map[int32]int64{0: 1}, func(int) {})
 		},
 		"load": func(ctx context.Context, b *Books, read Reader) error {
-			return b.Load(ctx, read, 0, 1, []log.Root{rootOf(1)})
+			return b.Load(ctx, read, endAt(1), 0, []log.Root{rootOf(1)})
 		},
 	} {
 		for where, after := range map[string]bool{"before its records": false, "after them": true} {
@@ -230,7 +230,7 @@ func TestALoadReadsNoMoreThanItNeeds(t *testing.T) {
 			t.Errorf("it reads %v, want %v", got, want)
 		}
 		return errors.New("enough")
-	}, 0, l.end(), []log.Root{rootOf(2)})
+	}, l.now, 0, []log.Root{rootOf(2)})
 	if err == nil || b.Acquire(0, rootOf(2)) != nil {
 		t.Errorf("a book that could not be read is there (%v)", err)
 	}

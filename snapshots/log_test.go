@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,14 +17,18 @@ import (
 // eventLog is one partition of an events topic, as those who read it see it.
 type eventLog struct {
 	partition int32
+	mu        sync.Mutex // for those who read while others append
 	records   []log.Record
 }
 
 // read is a Reader.
 func (l *eventLog) read(_ context.Context, spans map[int32]log.Span, fn func(*log.Record) error) error {
 	span := spans[l.partition]
-	for i := range l.records {
-		r := l.records[i] // a copy: what is read is the reader's
+	l.mu.Lock()
+	records := l.records
+	l.mu.Unlock()
+	for i := range records {
+		r := records[i] // a copy: what is read is the reader's
 		if r.Offset < span.From || r.Offset >= span.To {
 			continue
 		}
@@ -43,8 +48,21 @@ func (l *eventLog) end() int64 {
 	return l.records[len(l.records)-1].Offset + 1
 }
 
+// now is an End.
+func (l *eventLog) now(context.Context) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end(), nil
+}
+
+func endAt(offset int64) End {
+	return func(context.Context) (int64, error) { return offset, nil }
+}
+
 // append gives the record its place. Every third offset is a marker's.
 func (l *eventLog) append(r log.Record, at time.Time) *log.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r.Partition, r.Offset, r.Time = l.partition, l.end()+int64(len(l.records)%3/2), at
 	l.records = append(l.records, r)
 	return &l.records[len(l.records)-1]
@@ -97,7 +115,7 @@ func acquire(t *testing.T, b *Books, l *eventLog, root log.Root) *Book {
 	t.Helper()
 	book := b.Acquire(l.partition, root)
 	if book == nil {
-		if err := b.Load(t.Context(), l.read, l.partition, l.end(), []log.Root{root}); err != nil {
+		if err := b.Load(t.Context(), l.read, l.now, l.partition, []log.Root{root}); err != nil {
 			t.Fatal(err)
 		}
 		if book = b.Acquire(l.partition, root); book == nil {

@@ -3,6 +3,7 @@ package snapshots
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/angzarr/angzarr-kafka/log"
 )
@@ -16,7 +17,13 @@ type Reader func(ctx context.Context, spans map[int32]log.Span, fn func(*log.Rec
 // captured after they were assigned. Only then may their books be acquired.
 // progress is called now and then with the number of records that were folded.
 // Once ctx has ended it changes nothing more.
+//
+// With a shelf only what is past its mark is folded, into the shelf: it takes no
+// longer with the length of the log.
 func (b *Books) Restore(ctx context.Context, read Reader, ends map[int32]int64, progress func(records int)) error {
+	if b.shelf != nil {
+		return b.restoreShelf(ctx, read, ends, progress)
+	}
 	spans := make(map[int32]log.Span, len(ends))
 	for p, end := range ends {
 		spans[p] = log.Span{From: 0, To: end}
@@ -65,7 +72,7 @@ func (b *Books) change(ctx context.Context, f func()) error {
 // fold adds a record to its book, which may have left memory meanwhile: then it
 // is enough to know its place. Called with mu held.
 func (b *Books) fold(r *log.Record) {
-	root, sequence, kind := log.ParseKey(r.Key)
+	root, _, kind := log.ParseKey(r.Key)
 	if kind == log.KeyUnknown {
 		return // nobody of ours wrote it
 	}
@@ -77,20 +84,48 @@ func (b *Books) fold(r *log.Record) {
 		}
 		book = b.insert(in, &Book{root: root, partition: r.Partition})
 	}
-	book.fold(r, sequence, kind)
+	book.fold(r, kind)
 	b.touch(book)
 	b.weigh(book)
 	b.evict()
 }
 
-// Load reads books of one partition that left memory, all in one pass from the
-// first of their places up to end, the partition's high watermark now. The roots
-// must have nothing under way that is not committed. Once ctx has ended it
+// Load gets books of one partition that are not in memory, all in one pass. The
+// roots must have nothing under way that is not committed. Once ctx has ended it
 // changes nothing more.
-func (b *Books) Load(ctx context.Context, read Reader, partition int32, end int64, roots []log.Root) error {
-	span := log.Span{From: end, To: end}
-	loaded := make(map[log.Root]*Book, len(roots))
+func (b *Books) Load(ctx context.Context, read Reader, end End, at int32, roots []log.Root) error {
+	var in *partition
+	needed := int64(0)
 	err := b.change(ctx, func() {
+		in = b.partitions[at]
+		needed = in.needed
+		// One that is there may change, and leave, while others are read.
+		roots = slices.DeleteFunc(slices.Clone(roots), func(root log.Root) bool { return in.inMemory[root] != nil })
+	})
+	switch {
+	case err != nil:
+	case in.keeper != nil:
+		err = b.loadShelved(ctx, read, end, in, at, needed, roots)
+	default:
+		err = b.loadPlaces(ctx, read, end, at, roots)
+	}
+	if err != nil {
+		return fmt.Errorf("load %d books of partition %d: %w", len(roots), at, err)
+	}
+	return nil
+}
+
+// loadPlaces reads books back from where they stood when they left memory, from
+// the first of their places up to the high watermark.
+func (b *Books) loadPlaces(ctx context.Context, read Reader, end End, partition int32, roots []log.Root) error {
+	var span log.Span
+	loaded := make(map[log.Root]*Book, len(roots))
+	var err error
+	if span.To, err = end(ctx); err != nil {
+		return err
+	}
+	span.From = span.To
+	err = b.change(ctx, func() {
 		in := b.partitions[partition]
 		for _, root := range roots {
 			if at, ok := in.left[root]; ok {
@@ -101,26 +136,23 @@ func (b *Books) Load(ctx context.Context, read Reader, partition int32, end int6
 	})
 	if err == nil {
 		err = read(ctx, map[int32]log.Span{partition: span}, func(r *log.Record) error {
-			root, sequence, kind := log.ParseKey(r.Key)
+			root, _, kind := log.ParseKey(r.Key)
 			if book := loaded[root]; book != nil && r.Offset >= book.opens {
-				book.fold(r, sequence, kind)
+				book.fold(r, kind)
 			}
 			return nil
 		})
 	}
-	if err == nil {
-		err = b.change(ctx, func() {
-			in := b.partitions[partition]
-			for root, book := range loaded {
-				delete(in.left, root)
-				b.insert(in, book)
-			}
-		})
-	}
 	if err != nil {
-		return fmt.Errorf("load %d books of partition %d: %w", len(roots), partition, err)
+		return err
 	}
-	return nil
+	return b.change(ctx, func() {
+		in := b.partitions[partition]
+		for root, book := range loaded {
+			delete(in.left, root)
+			b.insert(in, book)
+		}
+	})
 }
 
 // book is what is to be read on from the place.

@@ -3,8 +3,6 @@ package snapshots
 import (
 	"crypto/sha256"
 	"time"
-
-	"github.com/angzarr/angzarr-kafka/log"
 )
 
 const (
@@ -21,6 +19,9 @@ const (
 type digest [16]byte
 
 func digestOf(commandID string) digest {
+	if commandID == "" {
+		return digest{}
+	}
 	sum := sha256.Sum256([]byte(commandID))
 	return digest(sum[:16])
 }
@@ -39,20 +40,21 @@ type window struct {
 	index    map[digest]uint32 // the first pages, once there are many
 }
 
-func (w *window) add(p *log.Page, at time.Time) {
-	if p.Cause.CommandID == "" {
-		return // written by nobody of ours
+// add takes in a page that a command led to, of which no digest means that
+// nobody of ours wrote it. at is in seconds since 1970.
+func (w *window) add(id digest, sequence uint32, offset, at int64) {
+	if id == (digest{}) {
+		return
 	}
-	id := digestOf(p.Cause.CommandID)
 	if n := len(w.commands); n > 0 && w.commands[n-1].id == id {
-		w.commands[n-1].last = p.Sequence
+		w.commands[n-1].last = sequence
 		return
 	}
 	w.forget(at)
-	w.commands = append(w.commands, application{id, p.Sequence, p.Sequence, p.Offset, at.Unix()})
+	w.commands = append(w.commands, application{id, sequence, sequence, offset, at})
 	switch n := len(w.commands); {
 	case w.index != nil:
-		w.index[id] = p.Sequence
+		w.index[id] = sequence
 	case n > indexFrom:
 		w.index = make(map[digest]uint32, 2*n)
 		for _, a := range w.commands {
@@ -62,9 +64,9 @@ func (w *window) add(p *log.Page, at time.Time) {
 }
 
 // forget drops what is both too old and too far back.
-func (w *window) forget(now time.Time) {
+func (w *window) forget(now int64) {
 	n := 0
-	for len(w.commands)-n > rememberLast && w.commands[n].at < now.Add(-rememberFor).Unix() {
+	for len(w.commands)-n > rememberLast && w.commands[n].at < now-int64(rememberFor/time.Second) {
 		delete(w.index, w.commands[n].id)
 		n++
 	}
@@ -95,6 +97,14 @@ func (w *window) oldest() (offset int64, before uint32, ok bool) {
 		return 0, 0, false
 	}
 	return w.commands[0].offset, w.commands[0].first - 1, true
+}
+
+// oldestPage is the first page of the first command that is known, 0 if none is.
+func (w *window) oldestPage() uint32 {
+	if len(w.commands) == 0 {
+		return 0
+	}
+	return w.commands[0].first
 }
 
 func (w *window) footprint() int {

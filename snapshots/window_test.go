@@ -4,15 +4,12 @@ import (
 	"strconv"
 	"testing"
 	"time"
-
-	"github.com/angzarr/angzarr-kafka/log"
 )
 
 // apply has commands 0 to n-1 applied, with so much time between them.
 func apply(n int, between time.Duration) (w window) {
 	for i := range n {
-		p := &log.Page{Sequence: uint32(i + 1), Offset: int64(10 * i), Cause: log.Cause{CommandID: strconv.Itoa(i)}}
-		w.add(p, noon.Add(time.Duration(i)*between))
+		w.add(digestOf(strconv.Itoa(i)), uint32(i+1), int64(10*i), noon.Add(time.Duration(i)*between).Unix())
 	}
 	return w
 }
@@ -49,7 +46,7 @@ func TestHowLongCommandsAreRemembered(t *testing.T) {
 func TestPagesOfOneCommand(t *testing.T) {
 	var w window
 	for i, id := range []string{"a", "b", "b", "b", "", "c", "c"} {
-		w.add(&log.Page{Sequence: uint32(i + 1), Offset: int64(i), Cause: log.Cause{CommandID: id}}, noon)
+		w.add(digestOf(id), uint32(i+1), int64(i), noon.Unix())
 	}
 	for id, want := range map[string][2]uint32{"a": {1, 1}, "b": {2, 4}, "c": {6, 7}} {
 		if first, last, _, ok := w.find(id); !ok || [2]uint32{first, last} != want {
@@ -67,7 +64,7 @@ func TestAnIDThatCameBack(t *testing.T) {
 	w := apply(300, time.Hour)
 	at := noon.Add(300 * time.Hour)
 	add := func(id string, sequence uint32) {
-		w.add(&log.Page{Sequence: sequence, Cause: log.Cause{CommandID: id}}, at)
+		w.add(digestOf(id), sequence, 0, at.Unix())
 		at = at.Add(time.Hour)
 	}
 	add("0", 301)

@@ -44,11 +44,7 @@ func (w *Worker) loadBooks(p *part, cold []*line) {
 	for i, l := range cold {
 		roots[i] = l.root
 	}
-	ends, err := w.member.HighWatermarks(p.ctx, log.EventsTopic(w.domain.Name))
-	if err == nil {
-		err = w.books.Load(p.ctx, w.read, p.claim.Partition, ends[p.claim.Partition], roots)
-	}
-	switch {
+	switch err := w.books.Load(p.ctx, w.read, w.end(p), p.claim.Partition, roots); {
 	case err == nil:
 		w.metrics.loaded(len(roots), time.Since(begun))
 	case p.ctx.Err() == nil:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 )
 
 // part is a partition under one claim. The loop owns it.
@@ -90,18 +91,28 @@ func (w *Worker) tookOver(p *part, records int, took time.Duration) {
 	}
 	w.admit(p)
 	w.step()
+	w.loop.aside(func() func() {
+		w.books.Keep(p.ctx, w.read, w.end(p), p.claim.Partition)
+		return func() {}
+	})
 }
 
 // restore captures the high watermark and folds up to it. Bounded by the last
 // stable offset it would miss pages whose transaction is about to be committed.
 func (w *Worker) restore(p *part, progress func(int)) error {
-	partition := p.claim.Partition
-	topic := log.EventsTopic(w.domain.Name)
-	ends, err := w.member.HighWatermarks(p.ctx, topic)
+	end, err := w.end(p)(p.ctx)
 	if err != nil {
 		return err
 	}
-	return w.books.Restore(p.ctx, w.read, map[int32]int64{partition: ends[partition]}, progress)
+	return w.books.Restore(p.ctx, w.read, map[int32]int64{p.claim.Partition: end}, progress)
+}
+
+// end gives the high watermark of the part's events.
+func (w *Worker) end(p *part) snapshots.End {
+	return func(ctx context.Context) (int64, error) {
+		ends, err := w.member.HighWatermarks(ctx, log.EventsTopic(w.domain.Name))
+		return ends[p.claim.Partition], err
+	}
 }
 
 // read reads the domain's events.

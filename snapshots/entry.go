@@ -1,0 +1,217 @@
+package snapshots
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"google.golang.org/protobuf/proto"
+)
+
+// A book on the shelf is the shelf's id and a row of entries, which is only
+// appended to until a snapshot begins it anew:
+//
+//	id 8 │ entry │ entry │ …
+//	entry: kind 1 │ length 4 │ body │ number of the last page 4 │ checksum 4
+//
+// A page's body begins with its stub, which goes to the root's history once a
+// snapshot covers the page: id 8 │ stub │ stub │ …, page n's being the n-th.
+//
+//	stub: offset 8 │ committed, in seconds 4 │ digest of the command's id 16 │ checksum 4
+//
+// Numbers are big endian, checksums CRC-32C, the root before what they cover.
+const (
+	kindPage     = 'p' // stub, and an EventBook's field 3
+	kindSnapshot = 's' // offset 8, and an EventBook's field 2
+	kindErased   = 'e' // offset 8
+	kindBroken   = 'b' // why the book can't be used
+	kindLost     = 'l' // nothing follows: the log has the book
+
+	idSize     = 8
+	stubSize   = 32
+	headSize   = 5 // kind and length
+	tailSize   = 8 // number and checksum
+	offsetSize = 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(root log.Root, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(root[:], castagnoli), castagnoli, b)
+}
+
+// change is what one record of the log does to a book.
+type change struct {
+	root     log.Root
+	kind     byte
+	sequence uint32 // of the last page after it
+	offset   int64
+	entry    []byte
+}
+
+func entryOf(root log.Root, kind byte, sequence uint32, body ...[]byte) []byte {
+	size := 0
+	for _, part := range body {
+		size += len(part)
+	}
+	e := make([]byte, 0, headSize+size+tailSize)
+	e = binary.BigEndian.AppendUint32(append(e, kind), uint32(size))
+	for _, part := range body {
+		e = append(e, part...)
+	}
+	e = binary.BigEndian.AppendUint32(e, sequence)
+	return binary.BigEndian.AppendUint32(e, checksum(root, e))
+}
+
+func stubOf(root log.Root, sequence uint32, offset, at int64, id digest) []byte {
+	s := make([]byte, 0, stubSize+4)
+	s = binary.BigEndian.AppendUint64(s, uint64(offset))
+	s = binary.BigEndian.AppendUint32(s, uint32(at))
+	s = append(s, id[:]...)
+	return binary.BigEndian.AppendUint32(s, stubChecksum(root, sequence, s))
+}
+
+func stubChecksum(root log.Root, sequence uint32, s []byte) uint32 {
+	return crc32.Update(checksum(root, binary.BigEndian.AppendUint32(nil, sequence)), castagnoli, s)
+}
+
+// pageChange is of a page whose bytes are an EventBook's field 3.
+func pageChange(root log.Root, sequence uint32, offset, at int64, id digest, page []byte) change {
+	return change{root, kindPage, sequence, offset, entryOf(root, kindPage, sequence, stubOf(root, sequence, offset, at, id), page)}
+}
+
+// snapshotChange is of a snapshot whose bytes are an EventBook's field 2.
+func snapshotChange(root log.Root, covers uint32, offset int64, snapshot []byte) change {
+	return change{root, kindSnapshot, covers, offset, entryOf(root, kindSnapshot, covers, offsetOf(offset), snapshot)}
+}
+
+// brokenChange has no entry yet, only its body.
+func brokenChange(root log.Root, offset int64, why string) change {
+	return change{root: root, kind: kindBroken, offset: offset, entry: []byte(why)}
+}
+
+func offsetOf(offset int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(offset)) }
+
+// changesOf reads what a record does to its root's book, as [Book.fold] does.
+func changesOf(r *log.Record) []change {
+	root, sequence, kind := log.ParseKey(r.Key)
+	if kind == log.KeyUnknown || r.Value == nil {
+		return nil
+	}
+	broken := func(err error) change { return brokenChange(root, r.Offset, unreadable(root, r, err)) }
+	switch kind {
+	case log.KeyErased:
+		var e angzarr.Erased
+		if err := proto.Unmarshal(r.Value, &e); err != nil {
+			return []change{broken(err)}
+		}
+		return []change{{root, kindErased, e.LastSequence, r.Offset, entryOf(root, kindErased, e.LastSequence, offsetOf(r.Offset))}}
+	case log.KeySnapshot:
+		var s angzarr.Snapshot
+		if err := proto.Unmarshal(r.Value, &s); err != nil {
+			return []change{broken(err)}
+		}
+		return []change{snapshotChange(root, s.Sequence, r.Offset, appendSnapshot(nil, &s))}
+	}
+	p, err := readPage(r)
+	page := pageChange(root, sequence, r.Offset, r.Time.Unix(), digestOf(p.Cause.CommandID), appendPage(nil, &p))
+	if err != nil {
+		return []change{broken(err), page}
+	}
+	return []change{page}
+}
+
+// errCorrupt says that what the shelf has of a book is not what was put there.
+var errCorrupt = errors.New("a book on the shelf is corrupt, or was given up")
+
+// decodeBook reads a book without the shelf's id. It lacks the commands that the
+// history remembers.
+func decodeBook(root log.Root, partition int32, row []byte) (*Book, error) {
+	b := &Book{root: root, partition: partition}
+	for len(row) > 0 {
+		if len(row) < headSize+tailSize {
+			return nil, errCorrupt
+		}
+		size := int(binary.BigEndian.Uint32(row[1:])) + headSize + tailSize
+		if size > len(row) {
+			return nil, errCorrupt
+		}
+		entry := row[:size]
+		row = row[size:]
+		if checksum(root, entry[:size-4]) != binary.BigEndian.Uint32(entry[size-4:]) {
+			return nil, errCorrupt
+		}
+		sequence := binary.BigEndian.Uint32(entry[size-tailSize:])
+		if !b.take(entry[0], sequence, entry[headSize:size-tailSize]) {
+			return nil, errCorrupt
+		}
+	}
+	return b, nil
+}
+
+// take adds an entry; false says that it can't follow what is there.
+func (b *Book) take(kind byte, sequence uint32, body []byte) bool {
+	switch {
+	case kind == kindBroken:
+		b.broken, b.last = fmt.Errorf("%w: %s", ErrBroken, body), sequence
+	case kind == kindPage && len(body) >= stubSize:
+		if sequence != b.last+1 && b.broken == nil {
+			return false
+		}
+		offset, at, id, ok := readStub(b.root, sequence, body[:stubSize])
+		if !ok {
+			return false
+		}
+		b.pages = append(b.pages, body[stubSize:]...)
+		b.last = sequence
+		b.applied.add(id, sequence, offset, at)
+	case kind == kindSnapshot && len(body) > offsetSize:
+		if len(b.pages) > 0 && b.broken == nil {
+			return false // a snapshot begins the row anew
+		}
+		b.snapshot = append([]byte(nil), body[offsetSize:]...)
+		b.last, b.covers, b.pages = sequence, sequence, nil
+	case kind == kindErased && len(body) == offsetSize:
+		*b = Book{root: b.root, partition: b.partition, last: sequence, erased: true}
+	default:
+		return false
+	}
+	return true
+}
+
+func readStub(root log.Root, sequence uint32, s []byte) (offset, at int64, id digest, ok bool) {
+	offset, at = int64(binary.BigEndian.Uint64(s)), int64(binary.BigEndian.Uint32(s[8:]))
+	copy(id[:], s[12:28])
+	return offset, at, id, stubChecksum(root, sequence, s[:28]) == binary.BigEndian.Uint32(s[28:])
+}
+
+// remember puts the commands of the pages that the snapshot covers before those
+// that the book knows: the stubs are those of the last of these pages. False says
+// that earlier ones are needed too.
+func (b *Book) remember(stubs []byte) (enough bool, err error) {
+	n := uint32(len(stubs) / stubSize)
+	var w window
+	for i := range n {
+		sequence := b.covers - n + 1 + i
+		offset, at, id, ok := readStub(b.root, sequence, stubs[i*stubSize:(i+1)*stubSize])
+		if !ok {
+			return false, errCorrupt
+		}
+		w.add(id, sequence, offset, at)
+	}
+	first := w.oldestPage()
+	for _, a := range b.applied.commands {
+		w.add(a.id, a.first, a.offset, a.at)
+		w.commands[len(w.commands)-1].last = a.last
+	}
+	// The first command may have begun before the first stub; it is enough once
+	// that one was forgotten, and all before it.
+	if n < b.covers && w.oldestPage() == first {
+		return false, nil
+	}
+	b.applied = w
+	return true, nil
+}
