@@ -15,7 +15,7 @@ const (
 
 // reserved variables belong to other parts: a trailing `_` stands for all that
 // begin so.
-var reserved = []string{envFile, envEndpoint, "ANGZARR_SERVER", "ANGZARR_TEST_", "ANGZARR_KAFKA_"}
+var reserved = []string{envFile, envEndpoint, "ANGZARR_SERVER", "ANGZARR_TEST_", "ANGZARR_KAFKA_", "ANGZARR_REDIS_"}
 
 // kubernetes matches what a cluster sets in every pod beside a Service named
 // angzarr or angzarr-…; refusing these would refuse to start there.

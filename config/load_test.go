@@ -114,7 +114,7 @@ func TestPrecedence(t *testing.T) {
 			flags: map[string]any{"business_logic": []any{map[string]any{"domain": "x", "address": "flag:1"}}},
 			get:   func(c *Config) any { return c.BusinessLogic[0].Address }, want: "flag:1"},
 		{name: "other people's variables", file: embedded, env: []string{"ANGZARR_SERVER=x", "ANGZARR_TEST_X=1",
-			"ANGZARR_KAFKA_VERSION=1", "ANGZARR_SERVICE_HOST=10.0.0.1", "ANGZARR_SERVICE_PORT=1", "ANGZARR_SERVICE_PORT_GRPC=1",
+			"ANGZARR_KAFKA_VERSION=1", "ANGZARR_REDIS_PORT=1", "ANGZARR_SERVICE_HOST=10.0.0.1", "ANGZARR_SERVICE_PORT=1", "ANGZARR_SERVICE_PORT_GRPC=1",
 			"ANGZARR_PORT=tcp://10.0.0.1:50050", "ANGZARR_PORT_50050_TCP=tcp://10.0.0.1:50050",
 			"ANGZARR_REDIS_PORT_6379_TCP_ADDR=10.0.0.2", "ANGZARR_REDIS_SERVICE_HOST=10.0.0.2", "HOME=/"},
 			get: func(c *Config) any { return c.Listen }, want: "127.0.0.1:50050"},

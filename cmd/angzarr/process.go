@@ -16,7 +16,6 @@ import (
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/schema"
-	"github.com/angzarr/angzarr-kafka/snapshots"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -91,6 +90,10 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	books, err := p.shelve(ctx, c, meter)
+	if err != nil {
+		return err
+	}
 	address, creds, err := p.advertise(c.Peers)
 	if err != nil {
 		return err
@@ -115,7 +118,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 				Identity: identity, TopicID: domain.CommandsID, TransactionVersion: facts.TransactionVersion,
 				MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
 			},
-			Logic: logic.conn, Books: snapshots.NewBooks(int(c.Limits.Books) / len(c.BusinessLogic)),
+			Logic: logic.conn, Books: books(domain),
 			Replies: p.writer, Metrics: metrics, Logger: p.log,
 			OpenBook: int(c.Limits.OpenBook), Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
 		})
@@ -174,9 +177,6 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 // unserved refuses what the configuration may say and this version can't do.
 func unserved(c *config.Config) error {
 	var failed []error
-	if c.Snapshots.Type == config.SnapshotsRedis {
-		failed = append(failed, errors.New("snapshots.type: redis is not served by this version; set it to memory"))
-	}
 	if len(c.Projectors) > 0 {
 		failed = append(failed, errors.New("projectors: are not run by this version; leave them out"))
 	}

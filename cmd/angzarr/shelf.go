@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/angzarr/angzarr-kafka/config"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/snapshots"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// shelve connects to the shelf, if there is one, and gives what keeps a domain's
+// open books.
+func (p *process) shelve(ctx context.Context, c *config.Config, meter metric.Meter) (func(log.Domain) *snapshots.Books, error) {
+	limit := int(c.Limits.Books) / max(1, len(c.BusinessLogic))
+	if c.Snapshots.Type != config.SnapshotsRedis {
+		return func(log.Domain) *snapshots.Books { return snapshots.NewBooks(limit) }, nil
+	}
+	metrics, err := snapshots.NewMetrics(meter)
+	if err != nil {
+		return nil, err
+	}
+	o := snapshots.Options{
+		Address: c.Snapshots.Address, Username: c.Snapshots.Username, Password: c.Snapshots.Password.Reveal(),
+		Cluster: c.Snapshots.Cluster, Metrics: metrics, Logger: p.log,
+	}
+	if c.Snapshots.TLS != nil {
+		if o.TLS, err = c.Snapshots.TLS.Client(); err != nil {
+			return nil, fmt.Errorf("snapshots.tls.%w", err)
+		}
+	}
+	shelf, err := snapshots.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, shelf.Close)
+	return func(domain log.Domain) *snapshots.Books { return shelf.Books(limit, domain) }, nil
+}
