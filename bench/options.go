@@ -31,6 +31,8 @@ type Options struct {
 	Brokers     []string `json:"brokers,omitempty"`
 	Partitions  int32    `json:"partitions"`
 	Replication int16    `json:"replication"`
+	// Redis, if given, is where `serve` keeps its shelf; what it writes there stays.
+	Redis string `json:"redis,omitempty"`
 
 	Sides string `json:"sides"`
 	// Topic makes the load produce to the commands topic instead of calling.

@@ -35,6 +35,10 @@ func (d *deployment) bareConfig(o Options) ([]byte, error) {
 // serveConfig is written as JSON, which is YAML too.
 func (d *deployment) serveConfig(o Options, admin string) ([]byte, error) {
 	type object = map[string]any
+	shelf := object{"type": "memory"}
+	if o.Redis != "" {
+		shelf = object{"type": "redis", "address": o.Redis}
+	}
 	return json.Marshal(object{
 		"listen": d.front,
 		"admin":  admin,
@@ -42,7 +46,7 @@ func (d *deployment) serveConfig(o Options, admin string) ([]byte, error) {
 			"type": "kafka", "brokers": o.Brokers,
 			"partitions": o.Partitions, "replication_factor": o.Replication,
 		},
-		"snapshots":      object{"type": "memory"},
+		"snapshots":      shelf,
 		"limits":         object{"books": "64MiB"},
 		"business_logic": []object{{"domain": d.domain, "address": d.logic}},
 	})

@@ -103,6 +103,7 @@ func loadFlags(flags *pflag.FlagSet, o *bench.Options) {
 
 func deploymentFlags(flags *pflag.FlagSet, o *bench.Options) {
 	flags.StringSliceVar(&o.Brokers, "brokers", nil, "host:port of Kafka brokers; none means the embedded one, in this process")
+	flags.StringVar(&o.Redis, "redis", "", "host:port of the Redis for the shelf; none means snapshots.type: memory. What is written there stays")
 	flags.Int32Var(&o.Partitions, "partitions", 12, "partitions of each domain")
 	flags.Int16Var(&o.Replication, "replication", 1, "replicas of each partition")
 	flags.StringVar(&o.Target, "target", "", "host:port of the front door of a deployment that runs already")
