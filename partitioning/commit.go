@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/internal/seam"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -201,7 +202,9 @@ func (m *Member) commitOffsets(ctx context.Context, offsets []Offset) error {
 		if err != nil {
 			return err
 		}
-		req.MemberID, req.Generation = f.member, f.generation
+		if req.MemberID, req.Generation = f.member, f.generation; seam.NoFence {
+			req.MemberID, req.Generation = "", -1
+		}
 		resp, err := req.RequestWith(ctx, p.client)
 		if err == nil {
 			err = offsetsRefused(resp, len(offsets))

@@ -3,6 +3,7 @@ package business
 import (
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/internal/seam"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/grpc/status"
@@ -29,7 +30,7 @@ type decision struct {
 func (w *Worker) decide(l *line, c *command) {
 	if err := l.book.Err(); err != nil {
 		w.log.Error("an aggregate takes no commands until its history is mended", "root", l.root, "error", err)
-	} else if first, last, offset, known := l.book.Applied(c.cause.CommandID); known {
+	} else if first, last, offset, known := l.book.Applied(c.cause.CommandID); known && !seam.NoIDs {
 		w.collect(l, c, first, last, offset, func(pages []*angzarr.EventPage) {
 			w.decideOn(&decision{command: c, line: l, repeat: &angzarr.EventBook{Pages: pages}})
 		})

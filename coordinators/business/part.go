@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/internal/seam"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/snapshots"
@@ -104,7 +105,7 @@ func (w *Worker) restore(p *part, progress func(int)) error {
 	if err != nil {
 		return err
 	}
-	return w.books.Restore(p.ctx, w.read, map[int32]int64{p.claim.Partition: end}, progress)
+	return w.books.Restore(p.ctx, w.read, map[int32]int64{p.claim.Partition: end - seam.Short}, progress)
 }
 
 // end gives the high watermark of the part's events.

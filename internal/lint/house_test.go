@@ -23,15 +23,16 @@ const module = "github.com/angzarr/angzarr-kafka/"
 var mayImport = map[string][]string{
 	"proto":        {},
 	"log":          {"proto"},
-	"partitioning": {"log", "proto"},
+	"partitioning": {"log", "proto", "internal"},
 	"snapshots":    {"log", "proto"},
-	"coordinators": {"snapshots", "partitioning", "log", "proto"},
+	"coordinators": {"snapshots", "partitioning", "log", "proto", "internal"},
 	"frontdoor":    {"coordinators", "partitioning", "log", "proto"},
 	"cmd":          {"frontdoor", "coordinators", "snapshots", "partitioning", "log", "proto", "config", "schema", "bench", "examples"},
 
 	"config": {},
 	"schema": {},
 	"bench":  {"partitioning", "log", "proto"},
+	"chaos":  {"partitioning", "log", "proto"},
 	// As people write them: of this project they need the contract alone.
 	"examples": {"proto"},
 	"internal": {},

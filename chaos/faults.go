@@ -1,0 +1,100 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// inject does what the schedule says, each fault at its time, and returns when
+// all of them are over and every process runs. done are the words for what was
+// done, in the order in which it was over.
+func (r *runner) inject(ctx context.Context, faults []fault) (done []string, err error) {
+	begun := time.Now()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for _, f := range faults {
+		if sleep(ctx, time.Until(begun.Add(f.At))) != nil {
+			break
+		}
+		all.Go(func() {
+			at := time.Since(begun)
+			failed := r.suffer(ctx, f)
+			said := fmt.Sprintf("%s; began at %.1f s, over at %.1f s", f, at.Seconds(), time.Since(begun).Seconds())
+			mu.Lock()
+			defer mu.Unlock()
+			done, err = append(done, said), errors.Join(err, failed)
+			r.say("  %s", said)
+		})
+	}
+	all.Wait()
+	if sleep(ctx, time.Until(begun.Add(r.o.Duration))) != nil {
+		return done, ctx.Err()
+	}
+	return done, err
+}
+
+// suffer has one fault happen and be over. Faults of one process wait for each
+// other.
+func (r *runner) suffer(ctx context.Context, f fault) error {
+	p := r.fleet.slots[f.Slot]
+	switch f.Kind {
+	case kill:
+		return r.away(ctx, p, syscall.SIGKILL, f.For)
+	case restart:
+		return r.away(ctx, p, syscall.SIGTERM, f.For)
+	case hang:
+		p.busy.Lock()
+		defer p.busy.Unlock()
+		if p.cmd == nil {
+			return nil // it could not be started again: that has been said
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			return fmt.Errorf("stop process %d: %w", p.slot, err)
+		}
+		sleep(ctx, f.For) //nolint:errcheck // it goes on in any case
+		return p.cmd.Process.Signal(syscall.SIGCONT)
+	case scale:
+		return r.others(p, func(other *process) error { return r.away(ctx, other, syscall.SIGTERM, f.For) })
+	case blackout:
+		return r.others(nil, func(other *process) error { return r.away(ctx, other, syscall.SIGKILL, f.For) })
+	case broker:
+		r.brokerBusy.Lock()
+		defer r.brokerBusy.Unlock()
+		return r.kafka.restart(ctx)
+	case flush:
+		return r.redis.ask(ctx, "FLUSHALL")
+	}
+	return fmt.Errorf("there is no fault %q", f.Kind)
+}
+
+// away ends a process and starts it again later.
+func (r *runner) away(ctx context.Context, p *process, signal syscall.Signal, d time.Duration) error {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	r.fleet.end(p, signal)
+	if sleep(ctx, d) != nil {
+		return nil
+	}
+	return r.fleet.start(ctx, p)
+}
+
+// others does it to all processes but one, at the same time.
+func (r *runner) others(but *process, do func(*process) error) error {
+	errs := make(chan error, len(r.fleet.slots))
+	n := 0
+	for _, p := range r.fleet.slots {
+		if p != but {
+			n++
+			go func() { errs <- do(p) }()
+		}
+	}
+	var failed error
+	for range n {
+		failed = errors.Join(failed, <-errs)
+	}
+	return failed
+}

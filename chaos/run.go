@@ -1,0 +1,223 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+)
+
+// Options are of one run.
+type Options struct {
+	Seed     uint64
+	Duration time.Duration // how long clients give commands, and faults happen
+	Root     string        // of the project: where it is built, and deploy/kafka is
+	Out      io.Writer
+
+	Brokers   []string // a Kafka that is there: it is never killed
+	KafkaPort int      // of the run's own, without Brokers
+	Snapshots string   // snapshots.type: memory or redis
+
+	Processes, Partitions, Roots, Clients int
+
+	// seam switches a rule off, as internal/seam names them, in a program that
+	// was built with seams.
+	seam, program string
+}
+
+// ErrWrong says that a proof failed; what is wrong has been said.
+var ErrWrong = errors.New("what was promised does not hold")
+
+// runner is one run and what it has started.
+type runner struct {
+	o      Options
+	domain string
+	dir    string // for what processes say; kept if the run fails
+
+	cluster    log.Cluster
+	kafka      kafka
+	brokerBusy sync.Mutex
+	redis      *redis
+	fleet      *fleet
+	deck       []kind
+
+	saying sync.Mutex
+}
+
+// Run runs the deployment under faults, and checks it. What was done and what is
+// wrong is written to Out.
+func Run(ctx context.Context, o Options) error {
+	r := &runner{o: o, domain: fmt.Sprintf("chaos-%d-%d", o.Seed, time.Now().Unix()), deck: mixed}
+	var err error
+	if r.dir, err = os.MkdirTemp("", "angzarr-chaos-"); err != nil {
+		return err
+	}
+	err = r.run(ctx)
+	if err == nil || o.seam != "" {
+		return errors.Join(err, os.RemoveAll(r.dir))
+	}
+	r.say("what the processes said is in %s", r.dir)
+	return err
+}
+
+func (r *runner) say(format string, args ...any) {
+	r.saying.Lock()
+	defer r.saying.Unlock()
+	fmt.Fprintf(r.o.Out, format+"\n", args...)
+}
+
+func (r *runner) run(ctx context.Context) (err error) {
+	slow := 30 * time.Millisecond
+	if seam, ok := seams[r.o.seam]; ok {
+		r.deck, slow = seam.deck, seam.slowest
+	}
+	r.say("seed %d, %v, %d processes, %d roots, %d clients, snapshots in %s%s",
+		r.o.Seed, r.o.Duration, r.o.Processes, r.o.Roots, r.o.Clients, r.o.Snapshots, seamText(r.o.seam))
+	binary := r.o.program
+	if binary == "" {
+		binary = filepath.Join(r.dir, "angzarr")
+		if err := build(ctx, r.o.Root, binary); err != nil {
+			return err
+		}
+	}
+	end, err := r.services(ctx)
+	defer func() { err = errors.Join(err, end()) }()
+	if err != nil {
+		return err
+	}
+	business := &logic{slowest: slow}
+	address, stop, err := business.serve()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	config := func(_ int, listen, peers string) string { return r.config(listen, peers, address) }
+	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + r.o.seam}, r.o.Processes, config, r.say); err != nil {
+		return err
+	}
+	defer r.fleet.endAll(syscall.SIGKILL)
+	if err := r.others(nil, func(p *process) error { return r.fleet.start(ctx, p) }); err != nil {
+		return err
+	}
+	return r.suffering(ctx)
+}
+
+// suffering is the run itself, once all is up.
+func (r *runner) suffering(ctx context.Context) error {
+	writer, err := r.cluster.NewWriter("angzarr/chaos")
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	l := newLoad(r, writer)
+	given := make(chan struct{})
+	go func() {
+		defer close(given)
+		l.run()
+	}()
+	faults := schedule(r.o.Seed, r.o.Duration, r.o.Processes, r.deck, r.possible)
+	done, err := r.inject(ctx, faults)
+	close(l.stopped)
+	<-given
+	if err != nil {
+		return err
+	}
+	r.say("the clients have stopped; waiting for the rest to be answered")
+	e, err := r.read(ctx, l)
+	if err != nil {
+		return err
+	}
+	r.report(l.history.tries, e, faults, done)
+	found := check(l.history.tries, e)
+	for _, crash := range r.fleet.crashed {
+		found = append(found, finding{Proof: "processes", Text: crash})
+	}
+	if len(found) == 0 {
+		r.say("nothing is wrong")
+		return nil
+	}
+	r.tell(found, l.history.tries, e)
+	return ErrWrong
+}
+
+// possible leaves out faults of what the run doesn't have.
+func (r *runner) possible(k kind) bool {
+	switch k {
+	case broker:
+		return len(r.o.Brokers) == 0
+	case flush:
+		return r.redis != nil
+	}
+	return true
+}
+
+// read reads the log once it is at rest, and then asks owners that start anew
+// what they know.
+func (r *runner) read(ctx context.Context, l *load) (evidence, error) {
+	admin, err := r.cluster.NewAdmin("angzarr/chaos")
+	if err != nil {
+		return evidence{}, err
+	}
+	defer admin.Close()
+	log := reader{r.cluster, admin, r.domain}
+	if err := log.settle(ctx); err != nil {
+		return evidence{}, err
+	}
+	r.fleet.endAll(syscall.SIGTERM)
+	e, err := log.evidence(ctx)
+	if err != nil {
+		return e, err
+	}
+	e.Partitions = int32(r.o.Partitions)
+	if err := r.fleet.start(ctx, r.fleet.slots[0]); err != nil {
+		return e, err
+	}
+	e.Books = l.knownNow()
+	r.fleet.endAll(syscall.SIGTERM)
+	return e, nil
+}
+
+// knownNow asks the one process that runs for each root, by a command that is
+// always refused: the answer comes from the owner's book.
+func (l *load) knownNow() map[log.Root]state {
+	known := make(map[log.Root]state, len(l.roots))
+	asked := &history{}
+	asking := &load{runner: l.runner, history: asked, begun: l.begun}
+	for i, t := range l.roots {
+		asking.call(&target{}, try{ID: fmt.Sprint("last-", i), Root: t.root, Order: order{Kind: peek}}, patience, 0)
+		if t := asked.tries[i]; t.Result == refused {
+			known[t.Root] = t.At
+		} else {
+			known[t.Root] = state{Value: -1} // it can't be: the answer says why
+			l.history.add(t)
+		}
+	}
+	return known
+}
+
+func (r *runner) config(listen, peers, logic string) string {
+	shelf := "type: memory"
+	if r.redis != nil {
+		shelf = "type: redis, address: '" + r.redis.address + "'"
+	}
+	peered := ""
+	if peers != "" {
+		peered = fmt.Sprintf("peers: {listen: '%s', insecure: true}", peers)
+	}
+	return fmt.Sprintf(`
+listen: %s
+admin: 127.0.0.1:0
+%s
+log: {type: kafka, brokers: [%s], partitions: %d, replication_factor: 1}
+snapshots: {%s}
+business_logic: [{domain: %s, address: '%s'}]
+`, listen, peered, strings.Join(r.cluster.Brokers, ", "), r.o.Partitions, shelf, r.domain, logic)
+}

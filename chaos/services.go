@@ -1,0 +1,180 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// build builds the program.
+func build(ctx context.Context, root, binary string, flags ...string) error {
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/angzarr")...)
+	cmd.Dir = root
+	return run(cmd)
+}
+
+// services starts Kafka and Redis, as far as they are the run's own. end ends
+// what was started, whatever the error.
+func (r *runner) services(ctx context.Context) (end func() error, err error) {
+	var started []func() error
+	end = func() error {
+		var failed error
+		for _, stop := range started {
+			failed = errors.Join(failed, stop())
+		}
+		return failed
+	}
+	r.cluster.Brokers = r.o.Brokers
+	if len(r.o.Brokers) == 0 {
+		r.kafka = kafka{r.o.Root, r.o.KafkaPort}
+		r.cluster.Brokers = []string{r.kafka.address()}
+		started = append(started, r.kafka.down)
+		if err := r.kafka.up(ctx, false); err != nil {
+			return end, err
+		}
+	}
+	if r.o.Snapshots == "redis" {
+		if r.redis, err = startRedis(ctx, r.dir); err != nil {
+			return end, err
+		}
+		started = append(started, func() error { r.redis.stop(); return nil })
+	}
+	return end, nil
+}
+
+// kafka is a broker of the run's own, under deploy/kafka.
+type kafka struct {
+	root string // of the project
+	port int
+}
+
+func (k kafka) address() string { return fmt.Sprintf("127.0.0.1:%d", k.port) }
+
+// up starts the broker and returns when it answers; kept says to keep what it
+// has stored.
+func (k kafka) up(ctx context.Context, kept bool) error {
+	env := []string{"KEEP="}
+	if kept {
+		env = []string{"KEEP=1"}
+	}
+	return k.script(ctx, "up", env...)
+}
+
+func (k kafka) down() error { return k.script(context.Background(), "down") }
+
+// restart kills the broker and starts it again with what it had stored: files
+// that the system has are not lost with the process.
+func (k kafka) restart(ctx context.Context) error {
+	content, err := os.ReadFile(filepath.Join(k.root, ".kafka", strconv.Itoa(k.port), "kafka.pid"))
+	if err != nil {
+		return fmt.Errorf("kill Kafka: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		return fmt.Errorf("kill Kafka: %w", err)
+	}
+	return k.up(ctx, true)
+}
+
+func (k kafka) script(ctx context.Context, name string, env ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(k.root, "deploy", "kafka", name))
+	cmd.Env = append(append(os.Environ(), fmt.Sprintf("ANGZARR_KAFKA_PORT=%d", k.port)), env...)
+	return run(cmd)
+}
+
+// run says what a command that failed has said.
+func run(cmd *exec.Cmd) error {
+	// A file, since a broker that inherited a pipe would hold it open.
+	said, err := os.CreateTemp("", "angzarr-chaos-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Run(); err != nil {
+		content, _ := os.ReadFile(said.Name())
+		return fmt.Errorf("%s: %w\n%s", cmd, err, content)
+	}
+	return nil
+}
+
+// redis is a server of the run's own; without one it is nil.
+type redis struct {
+	cmd     *exec.Cmd
+	address string
+}
+
+// startRedis starts a server that stores nothing on disk.
+func startRedis(ctx context.Context, dir string) (*redis, error) {
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(ports[0])
+	r := &redis{address: ports[0], cmd: exec.Command("redis-server",
+		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
+		"--maxmemory-policy", "noeviction", "--logfile", filepath.Join(dir, "redis.log"))}
+	if err := r.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start redis-server: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for r.ask(ctx, "PING") != nil {
+		if sleep(ctx, 50*time.Millisecond) != nil {
+			r.stop()
+			return nil, fmt.Errorf("redis-server does not answer at %s", r.address)
+		}
+	}
+	return r, nil
+}
+
+// ask sends one command without arguments, inline: https://redis.io/docs/latest/develop/reference/protocol-spec/#inline-commands.
+func (r *redis) ask(ctx context.Context, command string) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	answer := make([]byte, 1)
+	if _, err = fmt.Fprintf(conn, "%s\r\n", command); err == nil {
+		_, err = conn.Read(answer)
+	}
+	if err == nil && answer[0] != '+' {
+		err = errors.New("refused")
+	}
+	if err != nil {
+		return fmt.Errorf("redis %s: %w", command, err)
+	}
+	return nil
+}
+
+func (r *redis) stop() {
+	r.cmd.Process.Kill()
+	r.cmd.Wait() //nolint:errcheck // it was killed
+}
+
+// sleep ends early, with an error, if ctx does.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,12 @@
+//go:build !chaos_seams
+
+package seam
+
+const (
+	// NoFence leaves the member and its generation out of TxnOffsetCommit.
+	NoFence = false
+	// Short is how many offsets a takeover leaves unread.
+	Short = 0
+	// NoIDs forgets which commands were applied.
+	NoIDs = false
+)
