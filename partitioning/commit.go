@@ -202,9 +202,7 @@ func (m *Member) commitOffsets(ctx context.Context, offsets []Offset) error {
 		if err != nil {
 			return err
 		}
-		if req.MemberID, req.Generation = f.member, f.generation; seam.NoFence {
-			req.MemberID, req.Generation = "", -1
-		}
+		req.MemberID, req.Generation = seam.Fence(f.member, f.generation)
 		resp, err := req.RequestWith(ctx, p.client)
 		if err == nil {
 			err = offsetsRefused(resp, len(offsets))
