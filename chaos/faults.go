@@ -7,33 +7,36 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // inject does what the schedule says, each fault at its time, and returns when
-// all of them are over and every process runs. done are the words for what was
-// done, in the order in which it was over.
+// all of them are over and every process runs, or one could not be done. done are
+// the words for what was done, in the order in which it was over.
 func (r *runner) inject(ctx context.Context, faults []fault) (done []string, err error) {
 	begun := time.Now()
-	var all sync.WaitGroup
 	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
 	for _, f := range faults {
 		if sleep(ctx, time.Until(begun.Add(f.At))) != nil {
 			break
 		}
-		all.Go(func() {
+		all.Go(func() error {
 			at := time.Since(begun)
-			failed := r.suffer(ctx, f)
+			if err := r.suffer(ctx, f); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
 			said := fmt.Sprintf("%s; began at %.1f s, over at %.1f s", f, at.Seconds(), time.Since(begun).Seconds())
 			mu.Lock()
 			defer mu.Unlock()
-			done, err = append(done, said), errors.Join(err, failed)
+			done = append(done, said)
 			r.say("  %s", said)
+			return nil
 		})
 	}
-	all.Wait()
-	if sleep(ctx, time.Until(begun.Add(r.o.Duration))) != nil {
-		return done, ctx.Err()
-	}
+	all.Go(func() error { return sleep(ctx, time.Until(begun.Add(r.o.Duration))) })
+	err = all.Wait()
 	return done, err
 }
 
@@ -50,13 +53,13 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 		p.busy.Lock()
 		defer p.busy.Unlock()
 		if p.cmd == nil {
-			return nil // it could not be started again: that has been said
+			return nil // it could not be started again, and so the run ends
 		}
 		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return fmt.Errorf("stop process %d: %w", p.slot, err)
 		}
-		sleep(ctx, f.For) //nolint:errcheck // it goes on in any case
-		return p.cmd.Process.Signal(syscall.SIGCONT)
+		// Whatever ends the run, it goes on: who is stopped can't be ended well.
+		return errors.Join(sleep(ctx, f.For), p.cmd.Process.Signal(syscall.SIGCONT))
 	case scale:
 		return r.others(p, func(other *process) error { return r.away(ctx, other, syscall.SIGTERM, f.For) })
 	case blackout:
@@ -76,8 +79,8 @@ func (r *runner) away(ctx context.Context, p *process, signal syscall.Signal, d 
 	p.busy.Lock()
 	defer p.busy.Unlock()
 	r.fleet.end(p, signal)
-	if sleep(ctx, d) != nil {
-		return nil
+	if err := sleep(ctx, d); err != nil {
+		return err
 	}
 	return r.fleet.start(ctx, p)
 }

@@ -85,7 +85,31 @@ func (k kafka) restart(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kill Kafka: %w", err)
 	}
+	// What is killed listens until its memory is given back.
+	for _, port := range []int{k.port, k.port + 1} {
+		if err := gone(ctx, fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+			return fmt.Errorf("kill Kafka: %w", err)
+		}
+	}
 	return k.up(ctx, true)
+}
+
+// gone waits until nobody listens at the address.
+func gone(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil && ctx.Err() == nil {
+			return nil
+		}
+		if err == nil {
+			conn.Close()
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("somebody still listens at %s: %w", address, err)
+		}
+	}
 }
 
 func (k kafka) script(ctx context.Context, name string, env ...string) error {
