@@ -27,7 +27,6 @@ type fleet struct {
 	dir    string
 	env    []string
 	slots  []*process
-	log    func(format string, args ...any)
 
 	mu      sync.Mutex
 	starts  int
@@ -51,8 +50,8 @@ type process struct {
 }
 
 // newFleet makes places for processes; none is started.
-func newFleet(binary, dir string, env []string, n int, config func(slot int, listen, peers string) string, logf func(string, ...any)) (*fleet, error) {
-	f := &fleet{binary: binary, dir: dir, env: env, log: logf}
+func newFleet(binary, dir string, env []string, n int, config func(slot int, listen, peers string) string) (*fleet, error) {
+	f := &fleet{binary: binary, dir: dir, env: env}
 	ports, err := freePorts(2 * n)
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	defer stop()
 	config := func(_ int, listen, peers string) string { return r.config(listen, peers, address) }
-	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + r.o.seam}, r.o.Processes, config, r.say); err != nil {
+	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + r.o.seam}, r.o.Processes, config); err != nil {
 		return err
 	}
 	defer r.fleet.endAll(syscall.SIGKILL)
