@@ -94,6 +94,10 @@ func right() *world {
 	w.tried(try{ID: "k", Root: one, Order: order{Kind: take, A: 15}, Result: refused, At: w.states[one]})
 	w.ack("l", one, order{add, 1, 100})
 	w.ack("k", one, order{Kind: take, A: 15})
+	// Called first and applied last: the two met.
+	w.ack("m", two, order{Kind: write, A: 3})
+	w.ack("n", two, order{swap, 3, 4})
+	w.try("n").Call = w.try("m").Call - 5
 	return w
 }
 
