@@ -159,6 +159,11 @@ func (f *fleet) wait(slot int, cmd *exec.Cmd, out *output, ended, told chan stru
 	close(ended)
 }
 
+// endTimeout is how long a process may take to end: one that is told to while it
+// waits to join its group may have to wait until the others have joined too, at
+// most for the rebalance timeout of 30 s, after 15 s of trying to leave.
+const endTimeout = time.Minute
+
 // end ends a process if it runs, and returns once it has ended. One that is told
 // to do so by itself must, within its time.
 func (f *fleet) end(p *process, signal syscall.Signal) {
@@ -167,13 +172,13 @@ func (f *fleet) end(p *process, signal syscall.Signal) {
 	}
 	close(p.told)
 	p.cmd.Process.Signal(signal)
-	timeout := time.NewTimer(30 * time.Second)
+	timeout := time.NewTimer(endTimeout)
 	defer timeout.Stop()
 	select {
 	case <-p.ended:
 	case <-timeout.C:
 		f.mu.Lock()
-		f.crashed = append(f.crashed, fmt.Sprintf("process %d did not end within 30 s of %v", p.slot, signal))
+		f.crashed = append(f.crashed, fmt.Sprintf("process %d did not end within %v of %v", p.slot, endTimeout, signal))
 		f.mu.Unlock()
 		p.cmd.Process.Kill()
 		<-p.ended

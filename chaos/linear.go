@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -48,6 +50,10 @@ func step(s state, t *try, e effect) (bool, state) {
 // at which they were asked for and given.
 func (j *judge) linearizable() {
 	for root, operations := range j.operations() {
+		if id, late := narrow(operations); late {
+			j.wrong(root, id, "root %s: no order of its %d operations explains the answer to command %s: it was given before, or asked for after, it could be true", root, len(operations), id)
+			continue
+		}
 		switch porcupine.CheckOperationsTimeout(model, operations, linearTime) {
 		case porcupine.Illegal:
 			j.wrong(root, "", "root %s: no order of its %d operations explains the answers", root, len(operations))
@@ -55,6 +61,57 @@ func (j *judge) linearizable() {
 			j.wrong(root, "", "root %s: no order of its %d operations was found within %v", root, len(operations), linearTime)
 		}
 	}
+}
+
+// narrow gives each operation the times that the others leave it, so that the
+// search need not try what can't be: what met or left a page comes before all
+// that came upon later ones, and can't be over after the first of them. late is
+// one that these leave no time.
+func narrow(operations []porcupine.Operation) (late string, found bool) {
+	place := func(o porcupine.Operation) (page uint32, left bool) {
+		e := o.Output.(effect)
+		return e.After.Last, e.Result == acked
+	}
+	// What left a page goes before what met it.
+	slices.SortStableFunc(operations, func(a, b porcupine.Operation) int {
+		at, left := place(a)
+		other, too := place(b)
+		if c := cmp.Compare(at, other); c != 0 || left == too {
+			return c
+		}
+		if left {
+			return -1
+		}
+		return 1
+	})
+	// Those that met the same page bound each other in no way.
+	same := func(i, k int) bool {
+		at, left := place(operations[i])
+		other, too := place(operations[k])
+		return at == other && !left && !too
+	}
+	for begun, i := int64(0), 0; i < len(operations); {
+		next, k := begun, i
+		for ; k < len(operations) && (k == i || same(i, k)); k++ {
+			operations[k].Call = max(operations[k].Call, begun)
+			next = max(next, operations[k].Call)
+		}
+		begun, i = next, k
+	}
+	for over, i := int64(forever), len(operations)-1; i >= 0; {
+		next, k := over, i
+		for ; k >= 0 && (k == i || same(i, k)); k-- {
+			operations[k].Return = min(operations[k].Return, over)
+			next = min(next, operations[k].Return)
+		}
+		over, i = next, k
+	}
+	for _, o := range operations {
+		if o.Call > o.Return {
+			return o.Input.(*try).ID, true
+		}
+	}
+	return "", false
 }
 
 // operations makes one of all tries of a command that is in the log: whichever
