@@ -50,16 +50,9 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 	case restart:
 		return r.away(ctx, p, syscall.SIGTERM, f.For)
 	case hang:
-		p.busy.Lock()
-		defer p.busy.Unlock()
-		if p.cmd == nil {
-			return nil // it could not be started again, and so the run ends
-		}
-		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-			return fmt.Errorf("stop process %d: %w", p.slot, err)
-		}
-		// Whatever ends the run, it goes on: who is stopped can't be ended well.
-		return errors.Join(sleep(ctx, f.For), p.cmd.Process.Signal(syscall.SIGCONT))
+		return r.silent(ctx, p, f.For)
+	case stall:
+		return r.others(p, func(other *process) error { return r.silent(ctx, other, f.For) })
 	case scale:
 		return r.others(p, func(other *process) error { return r.away(ctx, other, syscall.SIGTERM, f.For) })
 	case blackout:
@@ -72,6 +65,20 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 		return r.redis.ask(ctx, "FLUSHALL")
 	}
 	return fmt.Errorf("there is no fault %q", f.Kind)
+}
+
+// silent stops a process and has it go on later.
+func (r *runner) silent(ctx context.Context, p *process, d time.Duration) error {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	if p.cmd == nil {
+		return nil // it could not be started again, and so the run ends
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("stop process %d: %w", p.slot, err)
+	}
+	// Whatever ends the run, it goes on: who is stopped can't be ended well.
+	return errors.Join(sleep(ctx, d), p.cmd.Process.Signal(syscall.SIGCONT))
 }
 
 // away ends a process and starts it again later.

@@ -12,6 +12,7 @@ type kind string
 const (
 	kill     kind = "kill -9"
 	hang     kind = "hang"     // SIGSTOP, and SIGCONT past the session timeout
+	stall    kind = "stall"    // all processes but one hang
 	restart  kind = "restart"  // SIGTERM, and again
 	scale    kind = "scale"    // down to one process and back
 	blackout kind = "blackout" // all processes at once: kill -9
@@ -23,7 +24,7 @@ const (
 type fault struct {
 	Kind kind
 	At   time.Duration // since the clients began
-	Slot int           // of the process it is done to; of the one that stays, if scaled
+	Slot int           // of the process it is done to; of the one that stays, if others go
 	For  time.Duration // how long the process stays away, or silent
 }
 
@@ -53,7 +54,7 @@ func schedule(seed uint64, lasts time.Duration, processes int, deck []kind, poss
 		f := fault{Kind: left[0], At: at, Slot: r.IntN(processes), For: between(r, 0, 2*time.Second)}
 		left = left[1:]
 		switch f.Kind {
-		case hang:
+		case hang, stall:
 			f.For = between(r, hangLeast, hangMost)
 		case scale:
 			f.For = between(r, 2*time.Second, 5*time.Second)
