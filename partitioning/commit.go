@@ -167,6 +167,9 @@ type fence struct {
 // would not be checked by the broker at all.
 func (m *Member) fence(claims []*Claim) (fence, error) {
 	member, generation := m.consumer.GroupMetadata()
+	if seam.NoFence {
+		return fence{"", -1}, nil
+	}
 	if member == "" || generation < 0 {
 		return fence{}, fmt.Errorf("no member of %s: %w", m.config.Group, ErrDeposed)
 	}
@@ -202,7 +205,7 @@ func (m *Member) commitOffsets(ctx context.Context, offsets []Offset) error {
 		if err != nil {
 			return err
 		}
-		req.MemberID, req.Generation = seam.Fence(f.member, f.generation)
+		req.MemberID, req.Generation = f.member, f.generation
 		resp, err := req.RequestWith(ctx, p.client)
 		if err == nil {
 			err = offsetsRefused(resp, len(offsets))

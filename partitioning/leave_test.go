@@ -11,7 +11,6 @@ import (
 // Who is told to stop while the group waits for another member can't wait for
 // that one too.
 func TestLeaveWhileJoining(t *testing.T) {
-	t.Skip("it does: a join that waits for others is not given up, so leaving takes up to the rebalance timeout of 30 s; go on from here to see it")
 	w := newWorld(t, 4)
 	// One that never lets a rebalance begin, and lives on.
 	stuck := w.Client(t, kgo.ConsumerGroup(w.group), kgo.ConsumeTopics(w.commands),

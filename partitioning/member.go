@@ -81,8 +81,9 @@ type Member struct {
 	abandoned  []string   // transactional ids that may be open; owned by Commit
 	complained time.Time  // when a partition was last said to be unreadable; owned by Poll
 
-	joined chan struct{} // closed once consumer is set: callbacks come earlier
-	failed chan error    // what the member can't go on after
+	hangUp context.CancelFunc // ends the consumer's requests
+	joined chan struct{}      // closed once consumer is set: callbacks come earlier
+	failed chan error         // what the member can't go on after
 }
 
 // NewMember makes a member, which is in no group before Join.
@@ -95,7 +96,10 @@ func NewMember(c Config, owner Owner) *Member {
 
 // Join joins the group; the owner hears of it. Leave must follow.
 func (m *Member) Join() error {
+	ctx, hangUp := context.WithCancel(context.Background())
+	m.hangUp = hangUp
 	opts := append(m.config.Cluster.Options(m.config.Identity.clientID()),
+		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(m.config.Group),
 		kgo.ConsumeTopics(m.config.Topic),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -122,6 +126,7 @@ func (m *Member) Join() error {
 	)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
+		hangUp()
 		return fmt.Errorf("join %s: %w", m.config.Group, err)
 	}
 	m.consumer = cl
@@ -136,8 +141,9 @@ func (m *Member) Failed() <-chan error { return m.failed }
 // The context bounds how long it tries to tell the group; it returns once the
 // owner has let go, and no Commit is under way any more.
 func (m *Member) Leave(ctx context.Context) {
+	defer m.hangUp()
 	if err := m.consumer.LeaveGroupContext(ctx); err != nil {
-		m.log.Warn("could not leave the group; it will find out", "error", err)
+		m.walkOut(err)
 	}
 	m.consumer.CloseAllowingRebalance()
 	m.committing.Lock() // a commit that the owner gave up fails soon
@@ -145,6 +151,17 @@ func (m *Member) Leave(ctx context.Context) {
 	if m.producer != nil {
 		m.producer.client.Close()
 	}
+}
+
+// walkOut leaves a group that does not let the client go: a join that is under way
+// lasts until all others have joined, up to the rebalance timeout.
+func (m *Member) walkOut(why error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	member, _ := m.consumer.GroupMetadata()
+	err := leave(ctx, m.consumer, m.config.Group, member, "it stops")
+	m.log.Warn("left the group while it was joined", "error", errors.Join(why, err))
+	m.hangUp()
 }
 
 // Poll waits for records, at most maxRecords, and gives them with the claims

@@ -2,6 +2,7 @@ package business
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/internal/seam"
@@ -110,10 +111,17 @@ func (w *Worker) restore(p *part, progress func(int)) error {
 
 // end gives the high watermark of the part's events.
 func (w *Worker) end(p *part) snapshots.End {
-	return func(ctx context.Context) (int64, error) {
-		ends, err := w.member.HighWatermarks(ctx, log.EventsTopic(w.domain.Name))
-		return ends[p.claim.Partition], err
+	return func(ctx context.Context) (int64, error) { return w.endOf(ctx, p.claim.Partition) }
+}
+
+func (w *Worker) endOf(ctx context.Context, partition int32) (int64, error) {
+	topic := log.EventsTopic(w.domain.Name)
+	ends, err := w.member.HighWatermarks(ctx, topic)
+	end, known := ends[partition]
+	if err == nil && !known {
+		err = fmt.Errorf("the brokers don't say where %s/%d ends", topic, partition)
 	}
+	return end, err
 }
 
 // read reads the domain's events.

@@ -58,12 +58,12 @@ func (w *Worker) pages(ctx context.Context, partition int32, root log.Root, firs
 	failed := func(err error) error {
 		return fmt.Errorf("read pages %d to %d of %s back: %w", first, last, root, err)
 	}
-	ends, err := w.member.HighWatermarks(ctx, log.EventsTopic(w.domain.Name))
+	end, err := w.endOf(ctx, partition)
 	if err != nil {
 		return nil, failed(err)
 	}
 	var pages []*angzarr.EventPage
-	err = w.read(ctx, map[int32]log.Span{partition: {From: offset, To: ends[partition]}}, func(r *log.Record) error {
+	err = w.read(ctx, map[int32]log.Span{partition: {From: offset, To: end}}, func(r *log.Record) error {
 		if of, sequence, kind := log.ParseKey(r.Key); kind != log.KeyPage || of != root || sequence < first || sequence > last || r.Value == nil {
 			return nil
 		}

@@ -141,8 +141,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	return failed
 }
 
-// leaveTimeout bounds how long the group may take to let the member go.
-const leaveTimeout = 15 * time.Second
+// leaveTimeout bounds how long the group may take to let the member go, which has
+// given up its partitions already.
+const leaveTimeout = 3 * time.Second
 
 // stop commits what is decided and gives everything up. A commit that is still
 // under way after that is cut short: the log tells what became of it.

@@ -3,7 +3,7 @@
 // compiler leaves nothing of what they guard. With the build tag chaos_seams one
 // of them can be chosen by the environment:
 //
-//	CHAOS_SEAM=fence   a transaction's offsets carry no generation
+//	CHAOS_SEAM=fence   a transaction is checked against no claim, and no generation
 //	CHAOS_SEAM=end     a takeover stops short of the high watermark
 //	CHAOS_SEAM=ids     a command that was applied is applied again
 package seam

@@ -3,7 +3,8 @@
 package seam
 
 const (
-	// NoFence leaves the member and its generation out of TxnOffsetCommit.
+	// NoFence leaves the member and its generation out of TxnOffsetCommit, and
+	// has claims that have ended count as good.
 	NoFence = false
 	// Short is how many offsets a takeover leaves unread.
 	Short = 0
