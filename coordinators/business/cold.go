@@ -10,6 +10,10 @@ import (
 // in one pass.
 func (w *Worker) load(l *line) {
 	p := l.part
+	if l.cold {
+		return
+	}
+	l.cold = true
 	p.cold = append(p.cold, l)
 	if p.inLoad {
 		return
@@ -29,6 +33,7 @@ func (w *Worker) loadCold(p *part) {
 		w.loadBooks(p, cold)
 		return func() {
 			for _, l := range cold {
+				l.cold = false
 				w.advance(l)
 			}
 			w.loadCold(p)

@@ -16,6 +16,7 @@ type line struct {
 	root  log.Root
 	queue []*command
 	busy  bool            // its first command is being decided or committed
+	cold  bool            // its book is being loaded
 	book  *snapshots.Book // held while there are commands
 
 	hangUp context.CancelFunc // ends the call of business logic that is under way
