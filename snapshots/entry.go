@@ -203,9 +203,11 @@ func (b *Book) remember(stubs []byte) (enough bool, err error) {
 		w.add(id, sequence, offset, at)
 	}
 	first := w.oldestPage()
-	for _, a := range b.applied.commands {
-		w.add(a.id, a.first, a.offset, a.at)
-		w.commands[len(w.commands)-1].last = a.last
+	if b.applied.oldestPage() != b.covers+1 && b.last > b.covers {
+		w.take(application{first: b.covers + 1}, b.last)
+	}
+	for a, last := range b.applied.all() {
+		w.take(a, last)
 	}
 	// The first command may have begun before the first stub; it is enough once
 	// that one was forgotten, and all before it.

@@ -58,6 +58,29 @@ func TestPagesOfOneCommand(t *testing.T) {
 	}
 }
 
+// Pages that nobody of ours wrote put no command out.
+func TestForeignPagesBetween(t *testing.T) {
+	var w window
+	at := noon
+	for i := range uint32(1000) {
+		w.add(digestOf(strconv.Itoa(int(i))), 2*i+1, int64(i)<<30, at.Unix())
+		w.add(digest{}, 2*i+2, int64(i)<<30+1, at.Unix())
+		at = at.Add(time.Hour)
+	}
+	for i := range uint32(1000) {
+		first, last, offset, ok := w.find(strconv.Itoa(int(i)))
+		if ok != (i >= 1000-128) {
+			t.Fatalf("command %d of 1000 is known: %v", i, ok)
+		}
+		if ok && (first != 2*i+1 || last != first || offset != int64(i)<<30) {
+			t.Fatalf("command %d led to %d–%d at %d", i, first, last, offset)
+		}
+	}
+	if want := 2 * 128; len(w.commands) != want || w.foreign != 128 {
+		t.Errorf("it holds %d entries, %d of them foreign; want %d and 128", len(w.commands), w.foreign, want)
+	}
+}
+
 // An id that was forgotten may come again: then it is the later one that counts,
 // also once the earlier would have been forgotten a second time.
 func TestAnIDThatCameBack(t *testing.T) {
