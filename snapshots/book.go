@@ -136,11 +136,9 @@ func (b *Book) erase(e *angzarr.Erased, offset int64) {
 	}
 }
 
-// Applied tells which pages the command with that id led to, if it is still
-// remembered, and the offset of the first of them.
-func (b *Book) Applied(commandID string) (first, last uint32, offset int64, ok bool) {
-	return b.applied.find(commandID)
-}
+// Applied tells which pages the command with that id led to, if it was applied
+// and is still remembered.
+func (b *Book) Applied(commandID string) (Applied, bool) { return b.applied.find(commandID) }
 
 // fold adds a record of the events topic. One that can't be read makes the book
 // unusable, and no other.

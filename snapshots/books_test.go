@@ -263,7 +263,7 @@ func TestErasedStaysErased(t *testing.T) {
 					if !book.Erased() || book.Last() != 3 || book.Err() != nil || book.Size() != 0 {
 						t.Errorf("limit %d: erased %v, last %d, %v", limit, book.Erased(), book.Last(), book.Err())
 					}
-					if _, _, _, known := book.Applied("a"); known {
+					if _, known := book.Applied("a"); known {
 						t.Error("a command of an erased aggregate is remembered")
 					}
 					b.Release(book)

@@ -194,24 +194,25 @@ func readStub(root log.Root, sequence uint32, s []byte) (offset, at int64, id di
 func (b *Book) remember(stubs []byte) (enough bool, err error) {
 	n := uint32(len(stubs) / stubSize)
 	var w window
+	var first uint32 // the first page of which the command is known
 	for i := range n {
 		sequence := b.covers - n + 1 + i
 		offset, at, id, ok := readStub(b.root, sequence, stubs[i*stubSize:(i+1)*stubSize])
 		if !ok {
 			return false, errCorrupt
 		}
+		if first == 0 && id != (digest{}) {
+			first = sequence
+		}
 		w.add(id, sequence, offset, at)
 	}
-	first := w.oldestPage()
-	if b.applied.oldestPage() != b.covers+1 && b.last > b.covers {
-		w.take(application{first: b.covers + 1}, b.last)
+	if _, before, ok := b.applied.oldest(); b.last > b.covers && (!ok || before != b.covers) {
+		w.take(application{first: b.covers + 1}, b.last) // nobody's
 	}
-	for a, last := range b.applied.all() {
-		w.take(a, last)
-	}
+	w.join(&b.applied)
 	// The first command may have begun before the first stub; it is enough once
 	// that one was forgotten, and all before it.
-	if n < b.covers && w.oldestPage() == first {
+	if _, before, _ := w.oldest(); n < b.covers && (first == 0 || before < first) {
 		return false, nil
 	}
 	b.applied = w

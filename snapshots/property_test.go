@@ -16,8 +16,15 @@ type history struct {
 	log  eventLog
 	live *Books // large enough for all
 	now  time.Time
-	ids  map[log.Root][]string
+	ids  map[log.Root][]command
 	rand *rand.Rand
+}
+
+// command is what became of one.
+type command struct {
+	id string
+	at time.Time
+	Applied
 }
 
 func (h *history) step(t *testing.T) {
@@ -35,10 +42,15 @@ func (h *history) step(t *testing.T) {
 		return
 	}
 	id := fmt.Sprint(root, "/", len(h.ids[root]))
-	h.ids[root] = append(h.ids[root], id)
-	for range 1 + h.rand.IntN(3) {
-		book.AddPage(h.log.page(root, book.Last()+1, id, h.now), h.now)
+	c := command{id, h.now, Applied{First: book.Last() + 1}}
+	for i := range 1 + h.rand.IntN(3) {
+		p := h.log.page(root, book.Last()+1, id, h.now)
+		if book.AddPage(p, h.now); i == 0 {
+			c.Offset = p.Offset
+		}
 	}
+	c.Last = book.Last()
+	h.ids[root] = append(h.ids[root], c)
 	if h.rand.IntN(20) == 0 {
 		book.SetSnapshot(h.log.snapshot(root, book.Last(), h.now))
 	}
@@ -66,17 +78,26 @@ func (h *history) compare(t *testing.T, b *Books, root log.Root) {
 		t.Fatal(got.Err())
 	}
 	sameBook(t, root, got, want)
-	for _, id := range h.ids[root] {
-		f1, l1, o1, k1 := got.Applied(id)
-		f2, l2, o2, k2 := want.Applied(id)
-		if f1 != f2 || l1 != l2 || o1 != o2 || k1 != k2 {
-			t.Fatalf("%s: command %s led to %d–%d at %d (%v); its owner says %d–%d at %d (%v)",
-				root, id, f1, l1, o1, k1, f2, l2, o2, k2)
+	sameCommands(t, root, got, want)
+	if got.Erased() {
+		return
+	}
+	commands := h.ids[root]
+	for i, c := range commands {
+		must := i >= len(commands)-rememberLast || c.at.After(commands[len(commands)-1].at.Add(-rememberFor))
+		for _, book := range []*Book{got, want} {
+			was, known := book.Applied(c.id)
+			if must && !known {
+				t.Fatalf("%s: command %d of %d is not known", root, i, len(commands))
+			}
+			if known {
+				matches(t, c.id, was, c.Applied)
+			}
 		}
 	}
 }
 
-// sameBook compares open books and what commands they remember.
+// sameBook compares open books.
 func sameBook(t *testing.T, root log.Root, got, want *Book) {
 	t.Helper()
 	if got.Last() != want.Last() || got.Erased() != want.Erased() || fmt.Sprint(got.Err()) != fmt.Sprint(want.Err()) {
@@ -86,8 +107,27 @@ func sameBook(t *testing.T, root log.Root, got, want *Book) {
 	if a, b := got.AppendTo(nil), want.AppendTo(nil); !bytes.Equal(a, b) || got.Size() != len(a) {
 		t.Fatalf("%s: the open book has %d bytes, its owner's %d, and they differ", root, len(a), len(b))
 	}
-	if a, b := got.applied.commands, want.applied.commands; !slices.Equal(a, b) || len(a) > 0 && got.applied.last != want.applied.last {
-		t.Fatalf("%s: it remembers %d commands, its owner %d, and they differ", root, len(a), len(b))
+}
+
+// sameCommands compares what two books know of their last commands.
+func sameCommands(t *testing.T, root log.Root, got, want *Book) {
+	t.Helper()
+	hints := func(w *window) (all []hint) {
+		for i := range w.blocks {
+			all = append(all, w.blocks[i].hints[:w.blocks[i].count]...)
+		}
+		for i := range w.latest {
+			all = append(all, w.latest[i].id.hint())
+		}
+		all = slices.DeleteFunc(all, func(h hint) bool { return h == 0 })
+		return all[max(0, len(all)-rememberLast):]
+	}
+	if a, b := hints(&got.applied), hints(&want.applied); !slices.Equal(a, b) {
+		t.Fatalf("%s: it remembers other commands: %x, its owner %x", root, a, b)
+	}
+	if a, b := got.applied.latest, want.applied.latest; len(a) > 0 && len(b) > 0 && (a[len(a)-1] != b[len(b)-1] || got.applied.last != want.applied.last) {
+		t.Fatalf("%s: the last command is %+v up to %d, its owner has %+v up to %d", root,
+			a[len(a)-1], got.applied.last, b[len(b)-1], want.applied.last)
 	}
 }
 
@@ -115,7 +155,7 @@ func TestFoldedBooksEqualLiveOnes(t *testing.T) {
 			t.Parallel()
 			h := &history{
 				log: eventLog{partition: 3}, live: NewBooks(1 << 30), now: time.Unix(1_700_000_000, 0),
-				ids: make(map[log.Root][]string), rand: rand.New(rand.NewPCG(seed, 1)),
+				ids: make(map[log.Root][]command), rand: rand.New(rand.NewPCG(seed, 1)),
 			}
 			h.live = restored(t, &h.log, 1<<30)
 			for i := range 1000 {

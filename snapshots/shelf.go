@@ -31,7 +31,7 @@ const (
 	lookRoots = 500
 	// firstStubs is how much of a history a look reads: the last 128 commands
 	// and what a few of them need, if each led to one page.
-	firstStubs = 160
+	firstStubs = 192
 )
 
 // waitingBytes bounds what waits to be written. While Redis is away longer than

@@ -149,6 +149,7 @@ func (w *shelfWorld) check(roots ...log.Root) {
 	for _, root := range roots {
 		got, want := w.get(root), fold.Acquire(w.log.partition, root)
 		sameBook(w.t, root, got, want)
+		sameCommands(w.t, root, got, want)
 		w.books.Release(got)
 	}
 }

@@ -2,7 +2,7 @@ package snapshots
 
 import (
 	"crypto/sha256"
-	"iter"
+	"encoding/binary"
 	"math"
 	"time"
 )
@@ -12,9 +12,6 @@ const (
 	// both, whichever is longer.
 	rememberFor  = 15 * time.Minute
 	rememberLast = 128
-
-	// indexFrom is how many ids are looked through one by one.
-	indexFrom = 1024
 )
 
 // digest stands for a command's id, which may be any string.
@@ -28,31 +25,65 @@ func digestOf(commandID string) digest {
 	return digest(sum[:16])
 }
 
-// short is as much of a digest as one root's commands need to be told apart.
-type short [10]byte
+// short is as much of a digest as one root's commands need to be told apart, and
+// hint as much as says of almost all that they are others.
+type (
+	short [10]byte
+	hint  uint32
+)
 
 func (d digest) short() short { return short(d[:len(short{})]) }
+func (s short) hint() hint    { return hint(binary.BigEndian.Uint32(s[:])) }
 
 // application is a command that was applied: where the pages that it led to
-// begin. They end where the next one's begin. There are many of these in memory.
+// begin. They end where the next one's begin.
 type application struct {
-	id     short // zero: pages that nobody of ours wrote
-	high   uint16
-	first  uint32
-	at     uint32 // seconds since 1970
-	offset uint32 // of the first page; high is what doesn't fit
+	id    short // zero: pages that nobody of ours wrote
+	high  uint16
+	low   uint32 // with high: the offset of the first page
+	first uint32
+	at    uint32 // seconds since 1970
 }
 
 func (a *application) foreign() bool { return a.id == short{} }
+func (a *application) offset() int64 { return int64(a.high)<<32 | int64(a.low) }
 
-func (a *application) firstOffset() int64 { return int64(a.high)<<32 | int64(a.offset) }
-
-// window remembers the commands that a book's last pages came from, in order.
+// window remembers the commands that a book's last pages came from, in order:
+// the latest as they are, those before by hints, in blocks. Under a load
+// that lasts, windows are most of what books take.
 type window struct {
-	commands []application
-	foreign  int              // how many of them are nobody's
-	last     uint32           // the last one's last page
-	index    map[short]uint32 // the first pages, once there are many
+	blocks []block
+	latest []application
+	last   uint32          // the last one's last page
+	known  int             // commands, without what is nobody's
+	index  map[hint]uint32 // how often a hint stands in the blocks, once they are many
+}
+
+// block is some commands of which the pages follow each other.
+type block struct {
+	hints [blockSize]hint
+	count uint16
+	known uint16
+	high  uint16
+	low   uint32 // with high: the offset of the first page
+	first uint32
+	at    uint32 // of its last command
+}
+
+const (
+	blockSize = 32
+	// indexFrom is how many blocks are looked through one by one.
+	indexFrom = 64
+)
+
+func (b *block) offset() int64 { return int64(b.high)<<32 | int64(b.low) }
+
+// Applied tells which pages a command led to. If that is not Sure, the command
+// led to some of these pages or to none: the log tells, from Offset on.
+type Applied struct {
+	First, Last uint32
+	Offset      int64
+	Sure        bool
 }
 
 // add takes in a page that a command led to, of which no digest means that
@@ -60,117 +91,169 @@ type window struct {
 func (w *window) add(id digest, sequence uint32, offset, at int64) {
 	at = min(max(at, 0), math.MaxUint32)
 	w.take(application{
-		id: id.short(), first: sequence, at: uint32(at), offset: uint32(offset), high: uint16(offset >> 32),
+		id: id.short(), high: uint16(offset >> 32), low: uint32(offset), first: sequence, at: uint32(at),
 	}, sequence)
 }
 
 // take adds what led to the pages up to last.
 func (w *window) take(a application, last uint32) {
-	n := len(w.commands)
-	if n == 0 && a.foreign() {
+	n := len(w.latest)
+	if n == 0 && a.foreign() && len(w.blocks) == 0 {
 		return
 	}
 	w.last = last
-	if n > 0 && w.commands[n-1].id == a.id {
+	if n > 0 && w.latest[n-1].id == a.id {
 		return
 	}
 	w.forget(a.at)
-	w.grow()
-	w.commands = append(w.commands, a)
-	if a.foreign() {
-		w.foreign++
+	if n == 2*blockSize {
+		w.pack(blockSize)
+		n = len(w.latest)
+	}
+	if n == cap(w.latest) { // there are as many windows as books
+		w.latest = append(make([]application, 0, min(n+n/4+2, 2*blockSize)), w.latest...)
+	}
+	w.latest = append(w.latest, a)
+	if !a.foreign() {
+		w.known++
+	}
+}
+
+// pack puts the first of the latest into a block.
+func (w *window) pack(n int) {
+	if n == 0 {
 		return
 	}
-	switch n := len(w.commands); {
+	a := &w.latest[0]
+	b := block{count: uint16(n), high: a.high, low: a.low, first: a.first, at: w.latest[n-1].at}
+	for i := range w.latest[:n] {
+		a := &w.latest[i]
+		if b.hints[i] = a.id.hint(); !a.foreign() {
+			b.known++
+		}
+	}
+	w.latest = append(w.latest[:0], w.latest[n:]...)
+	w.append(b)
+}
+
+func (w *window) append(b block) {
+	w.blocks = append(w.blocks, b)
+	switch {
 	case w.index != nil:
-		w.index[a.id] = a.first
-	case n > indexFrom:
-		w.index = make(map[short]uint32, 2*n)
-		for _, a := range w.commands {
-			w.index[a.id] = a.first
+		w.count(&b, 1)
+	case len(w.blocks) > indexFrom:
+		w.index = make(map[hint]uint32, 2*len(w.blocks)*blockSize)
+		for i := range w.blocks {
+			w.count(&w.blocks[i], 1)
 		}
 	}
 }
 
-// grow makes room for one more, and for not many more than that: there are as
-// many windows as books.
-func (w *window) grow() {
-	if n := len(w.commands); n == cap(w.commands) {
-		w.commands = append(make([]application, 0, n+n/4+2), w.commands...)
+func (w *window) count(b *block, by int32) {
+	for _, p := range b.hints[:b.count] {
+		if n := w.index[p] + uint32(by); n > 0 {
+			w.index[p] = n
+		} else {
+			delete(w.index, p)
+		}
 	}
 }
 
-// forget drops what is both too old and too far back.
+// forget drops the blocks that are both too old and too far back.
 func (w *window) forget(now uint32) {
-	known, n := len(w.commands)-w.foreign, 0
-	for ; n < len(w.commands); n++ {
-		a := &w.commands[n]
-		if a.foreign() && n > 0 {
-			w.foreign--
-			continue // the first is always a command
+	for len(w.blocks) > 0 {
+		b := &w.blocks[0]
+		if w.known-int(b.known) < rememberLast || int64(b.at) >= int64(now)-int64(rememberFor/time.Second) {
+			return
 		}
-		if known <= rememberLast || int64(a.at) >= int64(now)-int64(rememberFor/time.Second) {
-			break
+		if w.index != nil {
+			w.count(b, -1)
 		}
-		delete(w.index, a.id)
-		known--
-	}
-	w.commands = w.commands[n:]
-}
-
-// all gives what is known, each with its last page.
-func (w *window) all() iter.Seq2[application, uint32] {
-	return func(yield func(application, uint32) bool) {
-		for i, a := range w.commands {
-			last := w.last
-			if i+1 < len(w.commands) {
-				last = w.commands[i+1].first - 1
-			}
-			if !yield(a, last) {
-				return
-			}
-		}
+		w.known -= int(b.known)
+		w.blocks = w.blocks[1:]
 	}
 }
 
-func (w *window) find(commandID string) (first, last uint32, offset int64, ok bool) {
-	if commandID == "" || len(w.commands) == 0 {
-		return 0, 0, 0, false
+// join adds a window of later pages.
+func (w *window) join(later *window) {
+	if len(later.blocks) == 0 {
+		for i, a := range later.latest {
+			last := later.last
+			if i+1 < len(later.latest) {
+				last = later.latest[i+1].first - 1
+			}
+			w.take(a, last)
+		}
+		return
+	}
+	for len(w.latest) > 0 {
+		w.pack(min(len(w.latest), blockSize))
+	}
+	for i := range later.blocks {
+		w.forget(later.blocks[i].at)
+		w.append(later.blocks[i])
+		w.known += int(later.blocks[i].known)
+	}
+	w.latest, w.last = later.latest, later.last
+	for i := range w.latest {
+		if !w.latest[i].foreign() {
+			w.known++
+		}
+	}
+}
+
+func (w *window) find(commandID string) (found Applied, ok bool) {
+	if commandID == "" || w.known == 0 {
+		return Applied{}, false
 	}
 	id := digestOf(commandID).short()
-	if w.index != nil {
-		if _, known := w.index[id]; !known {
-			return 0, 0, 0, false
-		}
-	}
-	last = w.last
-	for i := len(w.commands) - 1; i >= 0; i-- {
-		a := &w.commands[i]
+	last := w.last
+	for i := len(w.latest) - 1; i >= 0; i-- {
+		a := &w.latest[i]
 		if a.id == id {
-			return a.first, last, a.firstOffset(), true
+			return Applied{First: a.first, Last: last, Offset: a.offset(), Sure: true}, true
 		}
 		last = a.first - 1
 	}
-	return 0, 0, 0, false
+	p := id.hint()
+	if w.index != nil && w.index[p] == 0 {
+		return Applied{}, false
+	}
+	for i := len(w.blocks) - 1; i >= 0; i-- {
+		b := &w.blocks[i]
+		if b.has(p) {
+			if !ok {
+				found.Last, ok = last, true
+			}
+			found.First, found.Offset = b.first, b.offset()
+		}
+		last = b.first - 1
+	}
+	return found, ok
 }
 
-// oldest is the offset of the first page that is needed to know the same again.
+func (b *block) has(p hint) bool {
+	for i := range b.count {
+		if b.hints[i] == p {
+			return true
+		}
+	}
+	return false
+}
+
+// oldest is the offset of the first page that is needed to know the same again,
+// and the number of the page before it.
 func (w *window) oldest() (offset int64, before uint32, ok bool) {
-	if len(w.commands) == 0 {
-		return 0, 0, false
+	switch {
+	case len(w.blocks) > 0:
+		return w.blocks[0].offset(), w.blocks[0].first - 1, true
+	case len(w.latest) > 0:
+		return w.latest[0].offset(), w.latest[0].first - 1, true
 	}
-	return w.commands[0].firstOffset(), w.commands[0].first - 1, true
-}
-
-// oldestPage is the first page of the first command that is known, 0 if none is.
-func (w *window) oldestPage() uint32 {
-	if len(w.commands) == 0 {
-		return 0
-	}
-	return w.commands[0].first
+	return 0, 0, false
 }
 
 func (w *window) footprint() int {
-	const entry, indexed = 24, 32
-	return cap(w.commands)*entry + len(w.index)*indexed
+	const latest, packed, indexed = 24, 148, 16
+	return cap(w.latest)*latest + cap(w.blocks)*packed + len(w.index)*indexed
 }

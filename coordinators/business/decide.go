@@ -30,12 +30,22 @@ type decision struct {
 func (w *Worker) decide(l *line, c *command) {
 	if err := l.book.Err(); err != nil {
 		w.log.Error("an aggregate takes no commands until its history is mended", "root", l.root, "error", err)
-	} else if first, last, offset, known := l.book.Applied(c.cause.CommandID); known && !seam.NoIDs {
-		w.collect(l, c, first, last, offset, func(pages []*angzarr.EventPage) {
+	} else if was, known := l.book.Applied(c.cause.CommandID); known && !seam.NoIDs {
+		repeat := func(pages []*angzarr.EventPage) {
 			w.decideOn(&decision{command: c, line: l, repeat: &angzarr.EventBook{Pages: pages}})
-		})
+		}
+		if was.Sure {
+			w.collect(l, c, was.First, was.Last, was.Offset, repeat)
+		} else {
+			w.lookUp(l, c, was, repeat)
+		}
 		return
 	}
+	w.decideNew(l, c)
+}
+
+// decideNew decides a command that was not applied before.
+func (w *Worker) decideNew(l *line, c *command) {
 	if st := precheck(w.domain.Name, c, l.book, w.limits); st != nil {
 		w.decideOn(&decision{command: c, line: l, refused: st.status, dead: st.dead})
 		return

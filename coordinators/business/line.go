@@ -47,8 +47,7 @@ func (w *Worker) advance(l *line) {
 				return
 			}
 		}
-		// A late copy of what was applied has the outcome of the first time.
-		if _, _, _, applied := l.book.Applied(c.cause.CommandID); !applied && c.polled != nil && !w.wanted(c) {
+		if c.polled != nil && c.ctx.Err() != nil && !w.applied(l, c) && !w.wanted(c) {
 			l.queue = l.queue[1:]
 			continue
 		}
@@ -59,6 +58,13 @@ func (w *Worker) advance(l *line) {
 	if !l.busy && len(l.queue) == 0 {
 		w.close(l)
 	}
+}
+
+// applied says whether the command may have been applied before: a late copy of
+// such a one has the outcome of the first time.
+func (w *Worker) applied(l *line, c *command) bool {
+	_, known := l.book.Applied(c.cause.CommandID)
+	return known
 }
 
 // wanted says whether anybody still waits for the command. One whose deadline

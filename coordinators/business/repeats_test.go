@@ -101,6 +101,44 @@ func TestRepeats(t *testing.T) {
 	w.audit()
 }
 
+// Of commands further back a book has no more than a hint, which two ids may
+// share: the log tells.
+func TestRepeatsFromLongAgo(t *testing.T) {
+	const id, sameHint = "69235", "95303" // see TestTheSameHint in snapshots
+	w := newWorld(t, 1)
+	logic := serve(t, simple)
+	x := w.owner(logic)
+	o := w.outcomes()
+	root := w.root(0)
+	w.must(w.order(root, "before", "say 3 x"))
+	first := w.must(w.order(root, id, "say 2 x"))
+	for i := range 150 {
+		w.must(w.order(root, fmt.Sprint("after ", i), "x"))
+	}
+	w.again(o, root, id, first)
+	book := w.must(w.order(root, sameHint, "x"))
+	if n := book.Pages[0].GetNum(); n != 3+2+150+1 {
+		t.Errorf("a command of which the id looks like another one's led to page %d", n)
+	}
+	w.again(o, root, id, first)
+	w.again(o, root, sameHint, book)
+
+	late := w.recordOf(w.order(root, "late", "x"))
+	late.Headers = append(late.Headers, log.Header{Key: log.HeaderDeadline, Value: []byte("2026-01-01T00:00:00Z")})
+	w.put(late)
+	if got := o.of("late"); codes.Code(got.Code) != codes.DeadlineExceeded {
+		t.Errorf("a late command: %v", got)
+	}
+
+	next := w.start(logic)
+	x.stop()
+	next.ownsAll()
+	w.again(o, root, id, first)
+	w.again(o, root, sameHint, book)
+	w.quiet()
+	w.audit()
+}
+
 // The same id many times at once, for a root that was not known before.
 func TestAFirstTimeManyTimes(t *testing.T) {
 	w := newWorld(t, 1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -20,7 +21,10 @@ func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, 
 	}
 	p := l.part
 	w.loop.aside(func() func() {
-		pages, err := w.pages(p.ctx, p.claim.Partition, l.root, first, last, offset)
+		var pages []*angzarr.EventPage
+		err := w.eachPage(p.ctx, p.claim.Partition, l.root, first, last, offset, func(page *log.Page) {
+			pages = append(pages, page.Proto())
+		})
 		return func() {
 			switch {
 			case p.ctx.Err() != nil:
@@ -29,6 +33,35 @@ func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, 
 				then(pages)
 			default:
 				w.uncollected(l, c, err)
+			}
+			w.step()
+		}
+	})
+}
+
+// lookUp finds out in the log whether a command was applied of which the book
+// has no more than a hint.
+func (w *Worker) lookUp(l *line, c *command, was snapshots.Applied, repeat func([]*angzarr.EventPage)) {
+	p := l.part
+	w.loop.aside(func() func() {
+		var pages []*angzarr.EventPage
+		err := w.eachPage(p.ctx, p.claim.Partition, l.root, was.First, was.Last, was.Offset, func(page *log.Page) {
+			if page.Cause.CommandID == c.cause.CommandID {
+				pages = append(pages, page.Proto())
+			}
+		})
+		return func() {
+			switch {
+			case p.ctx.Err() != nil:
+				w.abandon(l, c)
+			case err != nil:
+				w.uncollected(l, c, err)
+			case pages != nil:
+				repeat(pages)
+			case c.ctx.Err() != nil:
+				w.decideOn(&decision{command: c, line: l, refused: c.late(c.ctx.Err())})
+			default:
+				w.decideNew(l, c)
 			}
 			w.step()
 		}
@@ -53,16 +86,17 @@ func (w *Worker) uncollected(l *line, c *command, err error) {
 // errMissing says that the log does not hold pages that were committed.
 var errMissing = errors.New("pages are missing in the log")
 
-// pages reads committed pages of a root from the log.
-func (w *Worker) pages(ctx context.Context, partition int32, root log.Root, first, last uint32, offset int64) ([]*angzarr.EventPage, error) {
+// eachPage reads committed pages of a root from the log: all from first to last,
+// or there is an error.
+func (w *Worker) eachPage(ctx context.Context, partition int32, root log.Root, first, last uint32, offset int64, take func(*log.Page)) error {
 	failed := func(err error) error {
 		return fmt.Errorf("read pages %d to %d of %s back: %w", first, last, root, err)
 	}
 	end, err := w.endOf(ctx, partition)
 	if err != nil {
-		return nil, failed(err)
+		return failed(err)
 	}
-	var pages []*angzarr.EventPage
+	found := 0
 	err = w.read(ctx, map[int32]log.Span{partition: {From: offset, To: end}}, func(r *log.Record) error {
 		if of, sequence, kind := log.ParseKey(r.Key); kind != log.KeyPage || of != root || sequence < first || sequence > last || r.Value == nil {
 			return nil
@@ -71,17 +105,17 @@ func (w *Worker) pages(ctx context.Context, partition int32, root log.Root, firs
 		if err != nil {
 			return fmt.Errorf("%w: %w", errMissing, err)
 		}
-		pages = append(pages, p.Proto())
-		if p.Sequence == last {
+		take(&p)
+		if found++; p.Sequence == last {
 			return log.ErrStop
 		}
 		return nil
 	})
-	if err == nil && len(pages) != int(last-first)+1 {
-		err = fmt.Errorf("%w: %d of %d are there", errMissing, len(pages), last-first+1)
+	if err == nil && found != int(last-first)+1 {
+		err = fmt.Errorf("%w: %d of %d are there", errMissing, found, last-first+1)
 	}
 	if err != nil {
-		return nil, failed(err)
+		return failed(err)
 	}
-	return pages, nil
+	return nil
 }
