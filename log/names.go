@@ -10,6 +10,9 @@ import (
 // one of its partitions.
 const RepliesTopic = prefix + "replies"
 
+// GroupPrefix begins the names of all groups: workers', projectors' and sagas'.
+const GroupPrefix = prefix
+
 const (
 	prefix = "angzarr."
 

@@ -79,6 +79,8 @@ func newRootCommand() *cobra.Command {
 		newEventsCommand(),
 		newBookCommand(),
 		newRootsCommand(),
+		newOwnersCommand(),
+		newLagCommand(),
 		newBenchCommand(),
 		newServeCommand(),
 		newDevCommand(),
