@@ -28,7 +28,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"refused: FAILED_PRECONDITION: stock of \"CHAIR\" is short",
 		"refused: FAILED_PRECONDITION: stock of \"TABLE\" is short",
-		`inventory.StockAdjusted  {"delta":20,"reason":"delivery"}`,
+		`inventory.StockAdjusted  {"delta":20,"reason":"delivery","stock":{"sku":"LAMP","onHand":27,"reserved":0}}`,
 		"Checked: angzarr.inventory.events holds exactly these 6 pages",
 		"demo --keep",
 	} {

@@ -33,7 +33,7 @@ func story(lamp, chair, table *product) (calls, records []step) {
 		{product: chair, command: &stock.CreateProduct{Sku: "CHAIR", Name: "Chair", Quantity: 4},
 			event: &stock.ProductCreated{Sku: "CHAIR", Name: "Chair", Quantity: 4}},
 		{product: lamp, command: &stock.AdjustStock{Delta: -3, Reason: "sold"},
-			event: &stock.StockAdjusted{Delta: -3, Reason: "sold"}},
+			event: &stock.StockAdjusted{Delta: -3, Reason: "sold", Stock: &stock.Stock{Sku: "LAMP", OnHand: 7}}},
 		{product: chair, command: &stock.AdjustStock{Delta: -5, Reason: "sold"},
 			refused: codes.FailedPrecondition},
 	}
@@ -41,9 +41,9 @@ func story(lamp, chair, table *product) (calls, records []step) {
 		{product: table, command: &stock.CreateProduct{Sku: "TABLE", Name: "Table", Quantity: 2},
 			event: &stock.ProductCreated{Sku: "TABLE", Name: "Table", Quantity: 2}},
 		{product: table, command: &stock.AdjustStock{Delta: 6, Reason: "delivery"},
-			event: &stock.StockAdjusted{Delta: 6, Reason: "delivery"}},
+			event: &stock.StockAdjusted{Delta: 6, Reason: "delivery", Stock: &stock.Stock{Sku: "TABLE", OnHand: 8}}},
 		{product: lamp, command: &stock.AdjustStock{Delta: 20, Reason: "delivery"},
-			event: &stock.StockAdjusted{Delta: 20, Reason: "delivery"}},
+			event: &stock.StockAdjusted{Delta: 20, Reason: "delivery", Stock: &stock.Stock{Sku: "LAMP", OnHand: 27}}},
 		{product: table, command: &stock.AdjustStock{Delta: -9, Reason: "sold"},
 			refused: codes.FailedPrecondition},
 	}

@@ -10,10 +10,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/angzarr/angzarr-kafka/examples/proto/inventory"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
 // decide says which event a command leads to, or refuses it with a status that
-// the caller gets as it is.
+// the caller gets as it is. A command that has been done already leads to none.
 func decide(product *pb.Product, command proto.Message) (proto.Message, error) {
 	switch c := command.(type) {
 	case *pb.CreateProduct:
@@ -22,10 +23,14 @@ func decide(product *pb.Product, command proto.Message) (proto.Message, error) {
 		return adjust(product, c)
 	case *pb.ReserveStock:
 		return reserve(product, c)
-	case *pb.ReleaseStock:
+	case *pb.CommitReservation:
+		return commit(product, c)
+	case *pb.ReleaseReservation:
 		return release(product, c)
+	case *angzarr.RejectionNotification:
+		return compensate(product, c)
 	}
-	return nil, invalid("command", "unknown type %s: want inventory.CreateProduct, AdjustStock, ReserveStock or ReleaseStock",
+	return nil, invalid("command", "unknown type %s: want inventory.CreateProduct, AdjustStock, ReserveStock, CommitReservation or ReleaseReservation",
 		proto.MessageName(command))
 }
 
@@ -55,7 +60,7 @@ func adjust(product *pb.Product, c *pb.AdjustStock) (proto.Message, error) {
 		return nil, status.Errorf(codes.OutOfRange, "%d more of %q are too many: %d on hand, at most %d can be",
 			c.GetDelta(), product.GetSku(), product.GetOnHand(), uint32(math.MaxUint32))
 	}
-	return &pb.StockAdjusted{Delta: c.GetDelta(), Reason: c.GetReason()}, nil
+	return &pb.StockAdjusted{Delta: c.GetDelta(), Reason: c.GetReason(), Stock: after(product, int64(c.GetDelta()), 0)}, nil
 }
 
 func reserve(product *pb.Product, c *pb.ReserveStock) (proto.Message, error) {
@@ -69,16 +74,19 @@ func reserve(product *pb.Product, c *pb.ReserveStock) (proto.Message, error) {
 		return nil, err
 	}
 	if has, ok := product.GetReservations()[c.GetOrderId()]; ok {
+		if has == c.GetQuantity() {
+			return nil, nil
+		}
 		return nil, status.Errorf(codes.AlreadyExists, "order %q has reserved %d of %q already",
 			c.GetOrderId(), has, product.GetSku())
 	}
 	if err := mustHave(product, int64(c.GetQuantity())); err != nil {
 		return nil, err
 	}
-	return &pb.StockReserved{OrderId: c.GetOrderId(), Quantity: c.GetQuantity()}, nil
+	return &pb.StockReserved{OrderId: c.GetOrderId(), Quantity: c.GetQuantity(), Stock: after(product, 0, int64(c.GetQuantity()))}, nil
 }
 
-func release(product *pb.Product, c *pb.ReleaseStock) (proto.Message, error) {
+func commit(product *pb.Product, c *pb.CommitReservation) (proto.Message, error) {
 	if c.GetOrderId() == "" {
 		return nil, invalid("order_id", "must not be empty")
 	}
@@ -90,7 +98,37 @@ func release(product *pb.Product, c *pb.ReleaseStock) (proto.Message, error) {
 		return nil, status.Errorf(codes.FailedPrecondition, "order %q has reserved nothing of %q",
 			c.GetOrderId(), product.GetSku())
 	}
-	return &pb.StockReleased{OrderId: c.GetOrderId(), Quantity: quantity}, nil
+	return &pb.ReservationCommitted{OrderId: c.GetOrderId(), Quantity: quantity,
+		Stock: after(product, -int64(quantity), -int64(quantity))}, nil
+}
+
+func release(product *pb.Product, c *pb.ReleaseReservation) (proto.Message, error) {
+	if c.GetOrderId() == "" {
+		return nil, invalid("order_id", "must not be empty")
+	}
+	if err := mustExist(product); err != nil {
+		return nil, err
+	}
+	return giveBack(product, c.GetOrderId())
+}
+
+// giveBack releases all that an order has; that it has nothing is no reason to
+// refuse, since it is what was asked for.
+func giveBack(product *pb.Product, order string) (proto.Message, error) {
+	quantity, ok := product.GetReservations()[order]
+	if !ok {
+		return nil, nil
+	}
+	return &pb.ReservationReleased{OrderId: order, Quantity: quantity, Stock: after(product, 0, -int64(quantity))}, nil
+}
+
+// after is what an event leaves that changes the stock by so much.
+func after(product *pb.Product, onHand, reserves int64) *pb.Stock {
+	return &pb.Stock{
+		Sku:      product.GetSku(),
+		OnHand:   uint32(int64(product.GetOnHand()) + onHand),
+		Reserved: uint32(reserved(product) + reserves),
+	}
 }
 
 // exists holds from a product's first event on: none is created without a sku.

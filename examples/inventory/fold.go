@@ -43,7 +43,10 @@ func apply(product *pb.Product, event proto.Message) error {
 			product.Reservations = map[string]uint32{}
 		}
 		product.Reservations[e.GetOrderId()] = e.GetQuantity()
-	case *pb.StockReleased:
+	case *pb.ReservationCommitted:
+		product.OnHand -= e.GetQuantity()
+		delete(product.GetReservations(), e.GetOrderId())
+	case *pb.ReservationReleased:
 		delete(product.GetReservations(), e.GetOrderId())
 	default:
 		return fmt.Errorf("not an event of the inventory: %s", proto.MessageName(event))

@@ -10,6 +10,8 @@
 //   - The service keeps nothing between calls; its state is the book it is given.
 //   - The commands of one book are one unit: all are accepted, or none.
 //   - On hand never falls below what is reserved.
+//   - The same reservation, release or rejection again changes nothing.
+//   - An event says what it has left: nobody needs the ones before it for that.
 package inventory
 
 import (
@@ -51,6 +53,9 @@ func (Logic) Handle(_ context.Context, in *angzarr.ContextualCommand) (*angzarr.
 		event, err := decide(product, command)
 		if err != nil {
 			return nil, err
+		}
+		if event == nil {
+			continue
 		}
 		// The next command of the unit sees what this one led to.
 		if err := apply(product, event); err != nil {

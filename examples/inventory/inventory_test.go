@@ -18,6 +18,11 @@ import (
 // tenWidgets is where most stories begin.
 var tenWidgets = &pb.ProductCreated{Sku: "WIDGET", Name: "Widget", Quantity: 10}
 
+// widgets is what an event has left of them.
+func widgets(onHand, reserved uint32) *pb.Stock {
+	return &pb.Stock{Sku: "WIDGET", OnHand: onHand, Reserved: reserved}
+}
+
 func TestDecisions(t *testing.T) {
 	for _, s := range []scenario{
 		{
@@ -34,45 +39,71 @@ func TestDecisions(t *testing.T) {
 			name:  "stock goes up",
 			given: events{tenWidgets},
 			when:  commands{&pb.AdjustStock{Delta: 5, Reason: "delivery"}},
-			then:  events{&pb.StockAdjusted{Delta: 5, Reason: "delivery"}},
+			then:  events{&pb.StockAdjusted{Delta: 5, Reason: "delivery", Stock: widgets(15, 0)}},
 		},
 		{
 			name:  "stock goes down to nothing",
 			given: events{tenWidgets, &pb.StockAdjusted{Delta: -4}},
 			when:  commands{&pb.AdjustStock{Delta: -6}},
-			then:  events{&pb.StockAdjusted{Delta: -6}},
+			then:  events{&pb.StockAdjusted{Delta: -6, Stock: widgets(0, 0)}},
 		},
 		{
 			name:  "an order reserves all that is left by another",
 			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7}},
 			when:  commands{&pb.ReserveStock{OrderId: "o-2", Quantity: 3}},
-			then:  events{&pb.StockReserved{OrderId: "o-2", Quantity: 3}},
+			then:  events{&pb.StockReserved{OrderId: "o-2", Quantity: 3, Stock: widgets(10, 10)}},
 		},
 		{
 			name:  "an order gives back all that it had",
 			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7}},
-			when:  commands{&pb.ReleaseStock{OrderId: "o-1"}},
-			then:  events{&pb.StockReleased{OrderId: "o-1", Quantity: 7}},
+			when:  commands{&pb.ReleaseReservation{OrderId: "o-1"}},
+			then:  events{&pb.ReservationReleased{OrderId: "o-1", Quantity: 7, Stock: widgets(10, 0)}},
+		},
+		{
+			name: "what an order has reserved leaves the stock",
+			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7},
+				&pb.StockReserved{OrderId: "o-2", Quantity: 2}},
+			when: commands{&pb.CommitReservation{OrderId: "o-1"}},
+			then: events{&pb.ReservationCommitted{OrderId: "o-1", Quantity: 7, Stock: widgets(3, 2)}},
+		},
+		{
+			name: "what has left the stock is not there for others",
+			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7},
+				&pb.ReservationCommitted{OrderId: "o-1", Quantity: 7}},
+			when: commands{&pb.ReserveStock{OrderId: "o-2", Quantity: 3}},
+			then: events{&pb.StockReserved{OrderId: "o-2", Quantity: 3, Stock: widgets(3, 3)}},
+		},
+		{
+			name:  "the same reservation again changes nothing",
+			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7}},
+			when:  commands{&pb.ReserveStock{OrderId: "o-1", Quantity: 7}},
+		},
+		{
+			name:  "giving back nothing changes nothing",
+			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-2", Quantity: 7}},
+			when:  commands{&pb.ReleaseReservation{OrderId: "o-1"}},
 		},
 		{
 			name: "what was given back can be reserved again",
 			given: events{tenWidgets, &pb.StockReserved{OrderId: "o-1", Quantity: 7},
-				&pb.StockReleased{OrderId: "o-1", Quantity: 7}},
+				&pb.ReservationReleased{OrderId: "o-1", Quantity: 7}},
 			when: commands{&pb.ReserveStock{OrderId: "o-1", Quantity: 10}},
-			then: events{&pb.StockReserved{OrderId: "o-1", Quantity: 10}},
+			then: events{&pb.StockReserved{OrderId: "o-1", Quantity: 10, Stock: widgets(10, 10)}},
 		},
 		{
 			name: "a unit's later commands see what its earlier ones led to",
 			when: commands{&pb.CreateProduct{Sku: "WIDGET"}, &pb.AdjustStock{Delta: 2}, &pb.ReserveStock{OrderId: "o-1", Quantity: 2}},
-			then: events{&pb.ProductCreated{Sku: "WIDGET"}, &pb.StockAdjusted{Delta: 2}, &pb.StockReserved{OrderId: "o-1", Quantity: 2}},
+			then: events{&pb.ProductCreated{Sku: "WIDGET"}, &pb.StockAdjusted{Delta: 2, Stock: widgets(2, 0)},
+				&pb.StockReserved{OrderId: "o-1", Quantity: 2, Stock: widgets(2, 2)}},
 		},
 		{
 			name: "a snapshot stands for the pages before it",
 			snapshot: &pb.Product{Sku: "WIDGET", OnHand: 10,
 				Reservations: map[string]uint32{"o-1": 4}},
 			given: events{&pb.StockAdjusted{Delta: 1}},
-			when:  commands{&pb.ReleaseStock{OrderId: "o-1"}, &pb.AdjustStock{Delta: -11}},
-			then:  events{&pb.StockReleased{OrderId: "o-1", Quantity: 4}, &pb.StockAdjusted{Delta: -11}},
+			when:  commands{&pb.ReleaseReservation{OrderId: "o-1"}, &pb.AdjustStock{Delta: -11}},
+			then: events{&pb.ReservationReleased{OrderId: "o-1", Quantity: 4, Stock: widgets(11, 0)},
+				&pb.StockAdjusted{Delta: -11, Stock: widgets(0, 0)}},
 		},
 	} {
 		t.Run(s.name, s.run)
@@ -112,8 +143,8 @@ func TestRefusals(t *testing.T) {
 			refused: codes.AlreadyExists, because: `order "o-1" has reserved 7 of "WIDGET" already`,
 		},
 		{
-			name: "an order gives back only what it has", given: events{tenWidgets},
-			when:    commands{&pb.ReleaseStock{OrderId: "o-1"}},
+			name: "only what is reserved leaves for an order", given: events{tenWidgets},
+			when:    commands{&pb.CommitReservation{OrderId: "o-1"}},
 			refused: codes.FailedPrecondition, because: `order "o-1" has reserved nothing of "WIDGET"`,
 		},
 		{
@@ -128,12 +159,14 @@ func TestRefusals(t *testing.T) {
 		},
 		{name: "adjust what never was", when: commands{&pb.AdjustStock{Delta: 1}}, refused: codes.NotFound, because: "no such product"},
 		{name: "reserve what never was", when: commands{&pb.ReserveStock{OrderId: "o-1", Quantity: 1}}, refused: codes.NotFound, because: "no such product"},
-		{name: "release what never was", when: commands{&pb.ReleaseStock{OrderId: "o-1"}}, refused: codes.NotFound, because: "no such product"},
+		{name: "commit what never was", when: commands{&pb.CommitReservation{OrderId: "o-1"}}, refused: codes.NotFound, because: "no such product"},
+		{name: "release what never was", when: commands{&pb.ReleaseReservation{OrderId: "o-1"}}, refused: codes.NotFound, because: "no such product"},
 		{name: "create without sku", when: commands{&pb.CreateProduct{Name: "Widget"}}, refused: codes.InvalidArgument, because: "sku: "},
 		{name: "adjust by nothing", when: commands{&pb.AdjustStock{}}, refused: codes.InvalidArgument, because: "delta: "},
 		{name: "reserve for nobody", when: commands{&pb.ReserveStock{Quantity: 1}}, refused: codes.InvalidArgument, because: "order_id: "},
 		{name: "reserve nothing", when: commands{&pb.ReserveStock{OrderId: "o-1"}}, refused: codes.InvalidArgument, because: "quantity: "},
-		{name: "release for nobody", when: commands{&pb.ReleaseStock{}}, refused: codes.InvalidArgument, because: "order_id: "},
+		{name: "commit for nobody", when: commands{&pb.CommitReservation{}}, refused: codes.InvalidArgument, because: "order_id: "},
+		{name: "release for nobody", when: commands{&pb.ReleaseReservation{}}, refused: codes.InvalidArgument, because: "order_id: "},
 		{name: "an event is no command", when: commands{tenWidgets}, refused: codes.InvalidArgument, because: "unknown type inventory.ProductCreated"},
 		{
 			name: "history with a foreign page is not decided on", given: events{tenWidgets, &pb.AdjustStock{Delta: 1}},

@@ -140,7 +140,8 @@ func (x *AdjustStock) GetReason() string {
 	return ""
 }
 
-// ReserveStock sets pieces aside for an order, which can do so once.
+// ReserveStock sets pieces aside for an order, which can do so once. The same
+// again changes nothing.
 type ReserveStock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -193,28 +194,29 @@ func (x *ReserveStock) GetQuantity() uint32 {
 	return 0
 }
 
-// ReleaseStock gives back all that an order has reserved.
-type ReleaseStock struct {
+// CommitReservation takes what an order has reserved out of the stock: it is on
+// its way to the customer.
+type CommitReservation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReleaseStock) Reset() {
-	*x = ReleaseStock{}
+func (x *CommitReservation) Reset() {
+	*x = CommitReservation{}
 	mi := &file_inventory_inventory_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReleaseStock) String() string {
+func (x *CommitReservation) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReleaseStock) ProtoMessage() {}
+func (*CommitReservation) ProtoMessage() {}
 
-func (x *ReleaseStock) ProtoReflect() protoreflect.Message {
+func (x *CommitReservation) ProtoReflect() protoreflect.Message {
 	mi := &file_inventory_inventory_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -226,18 +228,65 @@ func (x *ReleaseStock) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReleaseStock.ProtoReflect.Descriptor instead.
-func (*ReleaseStock) Descriptor() ([]byte, []int) {
+// Deprecated: Use CommitReservation.ProtoReflect.Descriptor instead.
+func (*CommitReservation) Descriptor() ([]byte, []int) {
 	return file_inventory_inventory_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *ReleaseStock) GetOrderId() string {
+func (x *CommitReservation) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
 	}
 	return ""
 }
 
+// ReleaseReservation gives back what an order has reserved. Where that is
+// nothing, or nothing any more, it changes nothing.
+type ReleaseReservation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseReservation) Reset() {
+	*x = ReleaseReservation{}
+	mi := &file_inventory_inventory_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseReservation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseReservation) ProtoMessage() {}
+
+func (x *ReleaseReservation) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_inventory_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseReservation.ProtoReflect.Descriptor instead.
+func (*ReleaseReservation) Descriptor() ([]byte, []int) {
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReleaseReservation) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// ProductCreated is always the first.
 type ProductCreated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sku           string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
@@ -249,7 +298,7 @@ type ProductCreated struct {
 
 func (x *ProductCreated) Reset() {
 	*x = ProductCreated{}
-	mi := &file_inventory_inventory_proto_msgTypes[4]
+	mi := &file_inventory_inventory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +310,7 @@ func (x *ProductCreated) String() string {
 func (*ProductCreated) ProtoMessage() {}
 
 func (x *ProductCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_inventory_proto_msgTypes[4]
+	mi := &file_inventory_inventory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +323,7 @@ func (x *ProductCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductCreated.ProtoReflect.Descriptor instead.
 func (*ProductCreated) Descriptor() ([]byte, []int) {
-	return file_inventory_inventory_proto_rawDescGZIP(), []int{4}
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProductCreated) GetSku() string {
@@ -302,13 +351,14 @@ type StockAdjusted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Delta         int32                  `protobuf:"zigzag32,1,opt,name=delta,proto3" json:"delta,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Stock         *Stock                 `protobuf:"bytes,3,opt,name=stock,proto3" json:"stock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StockAdjusted) Reset() {
 	*x = StockAdjusted{}
-	mi := &file_inventory_inventory_proto_msgTypes[5]
+	mi := &file_inventory_inventory_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +370,7 @@ func (x *StockAdjusted) String() string {
 func (*StockAdjusted) ProtoMessage() {}
 
 func (x *StockAdjusted) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_inventory_proto_msgTypes[5]
+	mi := &file_inventory_inventory_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +383,7 @@ func (x *StockAdjusted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockAdjusted.ProtoReflect.Descriptor instead.
 func (*StockAdjusted) Descriptor() ([]byte, []int) {
-	return file_inventory_inventory_proto_rawDescGZIP(), []int{5}
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StockAdjusted) GetDelta() int32 {
@@ -350,17 +400,25 @@ func (x *StockAdjusted) GetReason() string {
 	return ""
 }
 
+func (x *StockAdjusted) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
 type StockReserved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	Quantity      uint32                 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Stock         *Stock                 `protobuf:"bytes,3,opt,name=stock,proto3" json:"stock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StockReserved) Reset() {
 	*x = StockReserved{}
-	mi := &file_inventory_inventory_proto_msgTypes[6]
+	mi := &file_inventory_inventory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +430,7 @@ func (x *StockReserved) String() string {
 func (*StockReserved) ProtoMessage() {}
 
 func (x *StockReserved) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_inventory_proto_msgTypes[6]
+	mi := &file_inventory_inventory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +443,7 @@ func (x *StockReserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReserved.ProtoReflect.Descriptor instead.
 func (*StockReserved) Descriptor() ([]byte, []int) {
-	return file_inventory_inventory_proto_rawDescGZIP(), []int{6}
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StockReserved) GetOrderId() string {
@@ -402,30 +460,38 @@ func (x *StockReserved) GetQuantity() uint32 {
 	return 0
 }
 
-type StockReleased struct {
+func (x *StockReserved) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+type ReservationCommitted struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// quantity is what the order had reserved.
 	Quantity      uint32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Stock         *Stock `protobuf:"bytes,3,opt,name=stock,proto3" json:"stock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *StockReleased) Reset() {
-	*x = StockReleased{}
-	mi := &file_inventory_inventory_proto_msgTypes[7]
+func (x *ReservationCommitted) Reset() {
+	*x = ReservationCommitted{}
+	mi := &file_inventory_inventory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *StockReleased) String() string {
+func (x *ReservationCommitted) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*StockReleased) ProtoMessage() {}
+func (*ReservationCommitted) ProtoMessage() {}
 
-func (x *StockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_inventory_proto_msgTypes[7]
+func (x *ReservationCommitted) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_inventory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,21 +502,151 @@ func (x *StockReleased) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use StockReleased.ProtoReflect.Descriptor instead.
-func (*StockReleased) Descriptor() ([]byte, []int) {
-	return file_inventory_inventory_proto_rawDescGZIP(), []int{7}
+// Deprecated: Use ReservationCommitted.ProtoReflect.Descriptor instead.
+func (*ReservationCommitted) Descriptor() ([]byte, []int) {
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *StockReleased) GetOrderId() string {
+func (x *ReservationCommitted) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
 	}
 	return ""
 }
 
-func (x *StockReleased) GetQuantity() uint32 {
+func (x *ReservationCommitted) GetQuantity() uint32 {
 	if x != nil {
 		return x.Quantity
+	}
+	return 0
+}
+
+func (x *ReservationCommitted) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+type ReservationReleased struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// quantity is what the order had reserved.
+	Quantity      uint32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Stock         *Stock `protobuf:"bytes,3,opt,name=stock,proto3" json:"stock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReservationReleased) Reset() {
+	*x = ReservationReleased{}
+	mi := &file_inventory_inventory_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReservationReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReservationReleased) ProtoMessage() {}
+
+func (x *ReservationReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_inventory_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReservationReleased.ProtoReflect.Descriptor instead.
+func (*ReservationReleased) Descriptor() ([]byte, []int) {
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReservationReleased) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ReservationReleased) GetQuantity() uint32 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *ReservationReleased) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+// Stock is what an event has left: who reads the event needs no other one.
+type Stock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sku   string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// on_hand is what lies in stock, reserved or not.
+	OnHand        uint32 `protobuf:"varint,2,opt,name=on_hand,json=onHand,proto3" json:"on_hand,omitempty"`
+	Reserved      uint32 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stock) Reset() {
+	*x = Stock{}
+	mi := &file_inventory_inventory_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stock) ProtoMessage() {}
+
+func (x *Stock) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_inventory_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stock.ProtoReflect.Descriptor instead.
+func (*Stock) Descriptor() ([]byte, []int) {
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Stock) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *Stock) GetOnHand() uint32 {
+	if x != nil {
+		return x.OnHand
+	}
+	return 0
+}
+
+func (x *Stock) GetReserved() uint32 {
+	if x != nil {
+		return x.Reserved
 	}
 	return 0
 }
@@ -470,7 +666,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_inventory_inventory_proto_msgTypes[8]
+	mi := &file_inventory_inventory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +678,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_inventory_proto_msgTypes[8]
+	mi := &file_inventory_inventory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +691,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_inventory_inventory_proto_rawDescGZIP(), []int{8}
+	return file_inventory_inventory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Product) GetSku() string {
@@ -540,22 +736,35 @@ const file_inventory_inventory_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"E\n" +
 	"\fReserveStock\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\rR\bquantity\")\n" +
-	"\fReleaseStock\x12\x19\n" +
+	"\bquantity\x18\x02 \x01(\rR\bquantity\".\n" +
+	"\x11CommitReservation\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\"/\n" +
+	"\x12ReleaseReservation\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"R\n" +
 	"\x0eProductCreated\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
-	"\bquantity\x18\x03 \x01(\rR\bquantity\"=\n" +
+	"\bquantity\x18\x03 \x01(\rR\bquantity\"e\n" +
 	"\rStockAdjusted\x12\x14\n" +
 	"\x05delta\x18\x01 \x01(\x11R\x05delta\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"F\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12&\n" +
+	"\x05stock\x18\x03 \x01(\v2\x10.inventory.StockR\x05stock\"n\n" +
 	"\rStockReserved\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\rR\bquantity\"F\n" +
-	"\rStockReleased\x12\x19\n" +
+	"\bquantity\x18\x02 \x01(\rR\bquantity\x12&\n" +
+	"\x05stock\x18\x03 \x01(\v2\x10.inventory.StockR\x05stock\"u\n" +
+	"\x14ReservationCommitted\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\rR\bquantity\"\xd3\x01\n" +
+	"\bquantity\x18\x02 \x01(\rR\bquantity\x12&\n" +
+	"\x05stock\x18\x03 \x01(\v2\x10.inventory.StockR\x05stock\"t\n" +
+	"\x13ReservationReleased\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
+	"\bquantity\x18\x02 \x01(\rR\bquantity\x12&\n" +
+	"\x05stock\x18\x03 \x01(\v2\x10.inventory.StockR\x05stock\"N\n" +
+	"\x05Stock\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x17\n" +
+	"\aon_hand\x18\x02 \x01(\rR\x06onHand\x12\x1a\n" +
+	"\breserved\x18\x03 \x01(\rR\breserved\"\xd3\x01\n" +
 	"\aProduct\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x17\n" +
@@ -577,26 +786,33 @@ func file_inventory_inventory_proto_rawDescGZIP() []byte {
 	return file_inventory_inventory_proto_rawDescData
 }
 
-var file_inventory_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_inventory_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_inventory_inventory_proto_goTypes = []any{
-	(*CreateProduct)(nil),  // 0: inventory.CreateProduct
-	(*AdjustStock)(nil),    // 1: inventory.AdjustStock
-	(*ReserveStock)(nil),   // 2: inventory.ReserveStock
-	(*ReleaseStock)(nil),   // 3: inventory.ReleaseStock
-	(*ProductCreated)(nil), // 4: inventory.ProductCreated
-	(*StockAdjusted)(nil),  // 5: inventory.StockAdjusted
-	(*StockReserved)(nil),  // 6: inventory.StockReserved
-	(*StockReleased)(nil),  // 7: inventory.StockReleased
-	(*Product)(nil),        // 8: inventory.Product
-	nil,                    // 9: inventory.Product.ReservationsEntry
+	(*CreateProduct)(nil),        // 0: inventory.CreateProduct
+	(*AdjustStock)(nil),          // 1: inventory.AdjustStock
+	(*ReserveStock)(nil),         // 2: inventory.ReserveStock
+	(*CommitReservation)(nil),    // 3: inventory.CommitReservation
+	(*ReleaseReservation)(nil),   // 4: inventory.ReleaseReservation
+	(*ProductCreated)(nil),       // 5: inventory.ProductCreated
+	(*StockAdjusted)(nil),        // 6: inventory.StockAdjusted
+	(*StockReserved)(nil),        // 7: inventory.StockReserved
+	(*ReservationCommitted)(nil), // 8: inventory.ReservationCommitted
+	(*ReservationReleased)(nil),  // 9: inventory.ReservationReleased
+	(*Stock)(nil),                // 10: inventory.Stock
+	(*Product)(nil),              // 11: inventory.Product
+	nil,                          // 12: inventory.Product.ReservationsEntry
 }
 var file_inventory_inventory_proto_depIdxs = []int32{
-	9, // 0: inventory.Product.reservations:type_name -> inventory.Product.ReservationsEntry
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	10, // 0: inventory.StockAdjusted.stock:type_name -> inventory.Stock
+	10, // 1: inventory.StockReserved.stock:type_name -> inventory.Stock
+	10, // 2: inventory.ReservationCommitted.stock:type_name -> inventory.Stock
+	10, // 3: inventory.ReservationReleased.stock:type_name -> inventory.Stock
+	12, // 4: inventory.Product.reservations:type_name -> inventory.Product.ReservationsEntry
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_inventory_inventory_proto_init() }
@@ -610,7 +826,7 @@ func file_inventory_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_inventory_proto_rawDesc), len(file_inventory_inventory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
