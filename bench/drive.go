@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"time"
+
+	"github.com/angzarr/angzarr-kafka/bench/usage"
 )
 
 // drive puts load on a deployment that has been started. It returns with what
@@ -30,7 +32,7 @@ func (b *bench) drive(ctx context.Context, d *deployment, ledger *ledger) (offse
 		return nil, Result{}, err
 	}
 	result, err := b.window(ctx, d, load)
-	result.IdleMiB = mebibytes(idle.rss)
+	result.IdleMiB = usage.MiB(idle.RSS)
 	return from, result, err
 }
 
@@ -60,11 +62,11 @@ func (b *bench) window(ctx context.Context, d *deployment, load load) (Result, e
 		got, err = load.run(loading, w)
 		ended <- err
 	}()
-	var ours, own [2]usage
+	var ours, own [2]usage.Usage
 	for i, at := range []time.Time{w.from, w.to} {
 		select {
 		case <-time.After(time.Until(at)):
-			ours[i], own[i] = d.usage(), usageOf(os.Getpid())
+			ours[i], own[i] = d.usage(), usage.Of(os.Getpid())
 		case err := <-ended:
 			return Result{}, fmt.Errorf("load ended before its time: %w", err)
 		}
@@ -77,7 +79,7 @@ func (b *bench) window(ctx context.Context, d *deployment, load load) (Result, e
 	if commands == 0 {
 		return Result{}, fmt.Errorf("no command was answered within %s", b.Duration)
 	}
-	each := func(u [2]usage) float64 { return (u[1].cpu - u[0].cpu).Seconds() * 1e6 / float64(commands) }
+	each := func(u [2]usage.Usage) float64 { return (u[1].CPU - u[0].CPU).Seconds() * 1e6 / float64(commands) }
 	return Result{
 		Commands:      commands,
 		PerSecond:     float64(commands) / b.Duration.Seconds(),
@@ -85,9 +87,7 @@ func (b *bench) window(ctx context.Context, d *deployment, load load) (Result, e
 		Slow:          newLatency(got.slow),
 		CPUMicros:     each(ours),
 		LoadCPUMicros: each(own),
-		RSSMiB:        mebibytes(ours[1].rss),
-		PeakMiB:       mebibytes(ours[1].peak),
+		RSSMiB:        usage.MiB(ours[1].RSS),
+		PeakMiB:       usage.MiB(ours[1].Peak),
 	}, nil
 }
-
-func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }

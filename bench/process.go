@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -71,38 +69,3 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return string(bytes.TrimSpace(t.last)) }
-
-// usage of a process: zero where there is no /proc, as on macOS.
-type usage struct {
-	cpu       time.Duration
-	rss, peak int64 // bytes
-}
-
-func usageOf(pid int) usage {
-	var u usage
-	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-		// The name, in parentheses, may hold anything; user and system time are
-		// the 12th and 13th field after it, in ticks of 1/100 s.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) > 12 {
-			user, _ := strconv.ParseInt(fields[11], 10, 64)
-			system, _ := strconv.ParseInt(fields[12], 10, 64)
-			u.cpu = time.Duration(user+system) * 10 * time.Millisecond
-		}
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return u
-	}
-	for line := range strings.Lines(string(status)) {
-		name, rest, _ := strings.Cut(line, ":")
-		kilobytes, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-		switch name {
-		case "VmRSS":
-			u.rss = kilobytes << 10
-		case "VmHWM":
-			u.peak = kilobytes << 10
-		}
-	}
-	return u
-}

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/angzarr/angzarr-kafka/bench/usage"
 )
 
 // deployment is what one run measures: a domain of its own, and who serves it.
@@ -86,11 +88,11 @@ func (d *deployment) stop() error {
 }
 
 // usage of the side's process, where it is on this machine.
-func (d *deployment) usage() usage {
+func (d *deployment) usage() usage.Usage {
 	if d.child == nil {
-		return usage{}
+		return usage.Usage{}
 	}
-	return usageOf(d.child.command.Process.Pid)
+	return usage.Of(d.child.command.Process.Pid)
 }
 
 // ready waits until the front door answers that it serves.

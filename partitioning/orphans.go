@@ -1,6 +1,7 @@
 package partitioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,13 @@ import (
 // poll is how often a transaction that is about to end is looked at again.
 const poll = 2 * time.Millisecond
 
+// lastPoll bounds the pause before what failed is tried again.
+const lastPoll = 200 * time.Millisecond
+
 // endOrphans ends the transactions that workers of this group left open when
 // they died, so that nobody has to wait until the broker times them out. It
-// returns once they are ended: offsets fetched from then on are stable.
+// returns once they are ended: offsets fetched from then on are stable. What
+// fails is tried again until ctx ends, unless it is forbidden.
 //
 // A transaction whose worker is a member of the group is never touched. One of
 // a worker that is between two memberships may be: the group's generation has
@@ -27,43 +32,60 @@ const poll = 2 * time.Millisecond
 func endOrphans(ctx context.Context, cl *kgo.Client, group string) (ended int, err error) {
 	adm := kadm.NewClient(cl)
 	asked := make(map[string]bool)
-	var failed error
-	for {
-		// Listed first: whoever is no member afterwards was none, or has left.
-		open, err := openTransactions(ctx, adm, group)
-		if err != nil {
-			failed = err
-		}
-		if len(open) == 0 {
-			return len(asked), failed
-		}
-		members, err := incarnations(ctx, adm, group)
-		if err != nil {
+	for pause := poll; ; {
+		waiting, err := endSome(ctx, adm, cl, group, asked)
+		switch {
+		case err == nil && !waiting, forbidden(err):
 			return len(asked), err
+		case err == nil:
+			pause = poll
+		default:
+			pause = min(2*pause, lastPoll)
 		}
-		waiting := false
-		for id, state := range open {
-			incarnation, _ := incarnationOf(group, id)
-			switch {
-			case members[incarnation]:
-			case state != "Ongoing": // its outcome is decided, its markers are being written
-				waiting = true
-			default:
-				switch err := fenceProducer(ctx, cl, id); {
-				case err == nil, errors.Is(err, kerr.ConcurrentTransactions):
-					asked[id], waiting = true, waiting || err != nil
-				default:
-					failed = fmt.Errorf("end transaction %s: %w", id, err)
-				}
-			}
-		}
-		if !waiting {
-			return len(asked), failed
-		}
-		if err := sleep(ctx, poll); err != nil {
-			return len(asked), fmt.Errorf("wait for transactions of %s to end: %w", group, err)
+		if over := sleep(ctx, pause); over != nil {
+			return len(asked), fmt.Errorf("wait for transactions of %s to end: %w", group, cmp.Or(err, over))
 		}
 	}
+}
+
+// endSome asks for the end of what is open now, and is to be asked for: asked
+// gets it. waiting says that not all of it has ended.
+func endSome(ctx context.Context, adm *kadm.Client, cl *kgo.Client, group string, asked map[string]bool) (waiting bool, failed error) {
+	// Listed first: whoever is no member afterwards was none, or has left.
+	open, failed := openTransactions(ctx, adm, group)
+	if len(open) == 0 {
+		return false, failed
+	}
+	members, err := incarnations(ctx, adm, group)
+	if err != nil {
+		return false, err
+	}
+	for id, state := range open {
+		incarnation, _ := incarnationOf(group, id)
+		switch {
+		case members[incarnation]:
+		case state != "Ongoing": // its outcome is decided, its markers are being written
+			waiting = true
+		default:
+			switch err := fenceProducer(ctx, cl, id); {
+			case err == nil, errors.Is(err, kerr.ConcurrentTransactions):
+				asked[id], waiting = true, waiting || err != nil
+			default:
+				failed = fmt.Errorf("end transaction %s: %w", id, err)
+			}
+		}
+	}
+	return waiting, failed
+}
+
+// forbidden says that a broker does not let this client do it, now or later.
+func forbidden(err error) bool {
+	for _, why := range []error{kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
 }
 
 // openTransactions gives the state of the group's transactions that have not

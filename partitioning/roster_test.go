@@ -4,7 +4,9 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -60,6 +62,67 @@ func TestEvict(t *testing.T) {
 		t.Errorf("evicted again: %v, %v", evicted, err)
 	}
 	b.claim(c.Partition)
+}
+
+// A broker that fails to say what is open, or who is a member, is asked again; one
+// that forbids it is not.
+func TestEndingOrphansIsTriedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		key       kmsg.Key
+		why       *kerr.Error
+		forbidden bool
+	}{
+		"what is open":               {kmsg.ListTransactions, kerr.UnknownServerError, false},
+		"who is a member":            {kmsg.DescribeGroups, kerr.UnknownServerError, false},
+		"who is a member, forbidden": {kmsg.DescribeGroups, kerr.GroupAuthorizationFailed, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			a := w.join()
+			a.claim(0)
+			w.orphan(&worker{id: partitioning.NewIdentity("")}, "pages", "")
+			wire := logtest.NewWire(t, w.Cluster.Brokers[0])
+			var asked atomic.Int32
+			wire.Forge(tc.key, func(resp kmsg.Response) {
+				if asked.Add(1) > 3 && !tc.forbidden {
+					return
+				}
+				switch r := resp.(type) {
+				case *kmsg.ListTransactionsResponse:
+					r.ErrorCode, r.TransactionStates = tc.why.Code, nil
+				case *kmsg.DescribeGroupsResponse:
+					r.Groups[0].ErrorCode = tc.why.Code
+				}
+			})
+			cluster := w.Cluster
+			cluster.Brokers = []string{wire.Addr()}
+			client, err := kgo.NewClient(cluster.Options("undertaker")...)
+			ok(t, err)
+			t.Cleanup(client.Close)
+			dead, begun := w.seat(a), time.Now()
+			a.wire.Cut()
+			_, err = partitioning.NewRoster(client).Evict(t.Context(), w.group, []partitioning.Membership{dead}, "it has died")
+			if forbidden := errors.Is(err, tc.why); forbidden != tc.forbidden {
+				t.Errorf("after %v: %v", time.Since(begun), err)
+			}
+			if tc.forbidden {
+				if took := time.Since(begun); took > 2*time.Second {
+					t.Errorf("what is forbidden was tried for %v", took)
+				}
+				return
+			}
+			if n := asked.Load(); n <= 3 {
+				t.Errorf("asked %d times", n)
+			}
+			stable, err := log.StableOffsets(t.Context(), w.client, w.events)
+			ok(t, err)
+			ends, err := log.HighWatermarks(t.Context(), w.client, w.events)
+			ok(t, err)
+			if stable[0] != ends[0] || ends[0] == 0 {
+				t.Errorf("the partition ends at %d, and is stable up to %d", ends[0], stable[0])
+			}
+		})
+	}
 }
 
 // A group that is not there has no members, and nobody can be evicted from it.

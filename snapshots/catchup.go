@@ -58,23 +58,24 @@ type progress struct {
 }
 
 func (p *progress) step(at int64) {
-	p.keeper.counts.toRead(p.to - at)
+	took := time.Since(p.begun)
+	left := time.Duration(float64(took) * float64(p.to-at) / float64(max(1, at-p.from)))
+	p.keeper.counts.catchingUp(p.to-at, p.to-p.from, p.perSecond(took), left)
 	if time.Since(p.said) < sayEvery {
 		return
 	}
 	p.said = time.Now()
-	took := time.Since(p.begun)
-	left := time.Duration(float64(took) * float64(p.to-at) / float64(max(1, at-p.from)))
 	p.keeper.log.Info("the shelf catches up with the log", "records", p.records, "offset", at, "of", p.to,
 		"per_second", p.perSecond(took), "left", left.Round(time.Second))
 }
 
-func (p *progress) perSecond(took time.Duration) int {
-	return int(float64(p.records) / max(took.Seconds(), 0.001))
+func (p *progress) perSecond(took time.Duration) int64 {
+	return int64(float64(p.records) / max(took.Seconds(), 0.001))
 }
 
 // end says what a catch-up of some length came to; short ones are no news.
 func (p *progress) end(err error) {
+	p.keeper.counts.catchingUp(0, 0, 0, 0)
 	took := time.Since(p.begun)
 	if err == nil && took > time.Second {
 		p.keeper.log.Info("the shelf has caught up with the log", "records", p.records, "took", took.Round(time.Millisecond), "per_second", p.perSecond(took))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -20,7 +21,8 @@ const (
 // Metrics are what shelves count. One is shared by all of a process.
 type Metrics struct {
 	lookups, lost, failed, dropped metric.Int64Counter
-	lag, waiting, left             metric.Int64Gauge
+	lag, waiting                   metric.Int64Gauge
+	left, whole, rate, remaining   metric.Int64Gauge // of a catch-up
 }
 
 // NewMetrics makes the instruments.
@@ -44,6 +46,10 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 		lag:     gauge("angzarr.shelf.lag", "{offset}", "How far a partition's shelf is behind its owner, in offsets of the log."),
 		waiting: gauge("angzarr.shelf.waiting", "By", "What waits to be written to the shelf."),
 		left:    gauge("angzarr.shelf.catchup", "{offset}", "What a partition's shelf still has to read of the log to catch up, in offsets."),
+
+		whole:     gauge("angzarr.shelf.catchup.total", "{offset}", "What it had to read when it began to, 0 when it has caught up."),
+		rate:      gauge("angzarr.shelf.catchup.rate", "{record}/s", "Records that it reads a second."),
+		remaining: gauge("angzarr.shelf.catchup.remaining", "s", "How long it will take yet, if it goes on like that."),
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("make the shelf's metrics: %w", err)
@@ -95,4 +101,11 @@ func (c counts) behind(offsets, bytes int64) {
 	c.waiting.Record(context.Background(), bytes)
 }
 
-func (c counts) toRead(offsets int64) { c.left.Record(context.Background(), offsets, c.here) }
+// catchingUp says how far a catch-up is; all zero when it is through.
+func (c counts) catchingUp(left, whole, rate int64, remaining time.Duration) {
+	ctx := context.Background()
+	c.left.Record(ctx, left, c.here)
+	c.whole.Record(ctx, whole, c.here)
+	c.rate.Record(ctx, rate, c.here)
+	c.remaining.Record(ctx, int64(remaining.Seconds()), c.here)
+}

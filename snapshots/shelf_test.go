@@ -221,3 +221,41 @@ func TestABookThatIsThereIsNotReadAgain(t *testing.T) {
 	}
 	w.check(rootOf(1), rootOf(2))
 }
+
+// Who gives a partition up leaves nothing behind that waits to be written: the
+// next owner reads nothing of the log.
+func TestFlushBeforeAPartitionIsGivenUp(t *testing.T) {
+	w := newShelfWorld(t, redistest.Start(t))
+	w.own(1 << 20)
+	w.commit(rootOf(1), "a", 1)
+	w.settled()
+	for n := range 100 {
+		w.commit(rootOf(n), fmt.Sprint("b", n), 1)
+	}
+	w.books.Flush(t.Context(), []int32{w.log.partition, 77})
+	if k := w.keeper(); k.settled.Load() < k.upTo() {
+		t.Errorf("the shelf is complete up to %d, and there is more up to %d", k.settled.Load(), k.upTo())
+	}
+	w.stop()
+	w.reads = 0
+	w.own(1 << 20)
+	if w.reads > 0 {
+		t.Errorf("the next owner read %d records", w.reads)
+	}
+}
+
+// A Redis that keeps silent holds nobody up for long who gives a partition up.
+func TestFlushIsBounded(t *testing.T) {
+	wire := redistest.NewWire(t, redistest.Start(t))
+	w := newShelfWorld(t, wire.Addr())
+	w.own(1 << 20)
+	w.commit(rootOf(1), "a", 1)
+	w.settled()
+	wire.Set(redistest.IsSilent, 0)
+	w.commit(rootOf(1), "b", 1)
+	begun := time.Now()
+	w.books.Flush(t.Context(), []int32{w.log.partition})
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}

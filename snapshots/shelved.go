@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
 
 	"github.com/angzarr/angzarr-kafka/log"
 )
@@ -20,6 +21,25 @@ func (b *Books) Keep(ctx context.Context, read Reader, end End, partition int32)
 	if in != nil && in.keeper != nil {
 		in.keeper.keep(ctx, read, end)
 	}
+}
+
+// Flush has what waits for the shelf written now, and returns once it is there, or
+// can't be there soon: who takes the partitions over need not read it from the log.
+// Nothing may be committed in them meanwhile.
+func (b *Books) Flush(ctx context.Context, partitions []int32) {
+	var keepers []*keeper
+	b.mu.Lock()
+	for _, p := range partitions {
+		if in := b.partitions[p]; in != nil && in.keeper != nil {
+			keepers = append(keepers, in.keeper)
+		}
+	}
+	b.mu.Unlock()
+	var all sync.WaitGroup
+	for _, k := range keepers {
+		all.Go(func() { k.reach(ctx, k.upTo()) })
+	}
+	all.Wait()
 }
 
 // restoreShelf brings the shelves of partitions to the high watermarks. A shelf

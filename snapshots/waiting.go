@@ -66,6 +66,13 @@ func (w *waiting) add(c change) {
 	signal(w.some)
 }
 
+// upTo is past the last change that is known.
+func (w *waiting) upTo() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to
+}
+
 // forget lets go of all that waits. Called with mu held.
 func (w *waiting) forget() {
 	w.shelf.waiting.Add(-w.bytes)

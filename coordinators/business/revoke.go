@@ -60,8 +60,18 @@ func (w *Worker) Revoked(claims []*partitioning.Claim) {
 				break drain
 			}
 		}
+		w.flush(claims)
 	}
 	w.Lost(claims)
+}
+
+// flush leaves the next owners a shelf that is complete.
+func (w *Worker) flush(claims []*partitioning.Claim) {
+	partitions := make([]int32, len(claims))
+	for i, claim := range claims {
+		partitions[i] = claim.Partition
+	}
+	w.books.Flush(w.work, partitions)
 }
 
 // cancelCalls ends the calls of business logic for these claims.

@@ -10,6 +10,8 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/snapshots"
 	"github.com/angzarr/angzarr-kafka/snapshots/redistest"
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric/noop"
 )
 
@@ -130,4 +132,70 @@ func TestRedisComesLater(t *testing.T) {
 		t.Errorf("the root has %d pages", len(h.roots[root]))
 	}
 	x.stop()
+}
+
+// Who stops leaves a shelf that is complete: nothing but a transaction's marker
+// is behind its mark.
+func TestAStopLeavesACompleteShelf(t *testing.T) {
+	w := newWorld(t, 2)
+	address := redistest.Start(t)
+	x := w.owner(serve(t, simple), withShelf(t, address, 1<<20))
+	for n := range 20 {
+		w.must(w.order(w.root(int32(n%2)), fmt.Sprint(n), "x"))
+	}
+	x.stop()
+	ends, err := log.HighWatermarks(t.Context(), w.client, log.EventsTopic(w.domain.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(&redis.Options{Addr: address})
+	defer client.Close()
+	for p, end := range ends {
+		mark := strings.Fields(client.Get(t.Context(), fmt.Sprintf("angzarr:{%s/%d}:mark", w.domain.Name, p)).Val())
+		if len(mark) < 5 || mark[4] != fmt.Sprint(end-1) {
+			t.Errorf("partition %d ends at %d, and its mark is %q", p, end, mark)
+		}
+	}
+}
+
+// A partition that is ready takes commands while another one is still folded,
+// here up to a transaction that is open.
+func TestAReadyPartitionDoesNotWaitForOthers(t *testing.T) {
+	for name, opts := range map[string][]option{"memory": nil, "redis": {withShelf(t, redistest.Start(t), 1)}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			foreign := w.Client(t, kgo.TransactionalID(w.Domain("foreign")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			if err := foreign.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			open := &kgo.Record{Topic: log.EventsTopic(w.domain.Name), Partition: 1, Key: []byte("k"), Value: []byte("v")}
+			if err := foreign.ProduceSync(t.Context(), open).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			x := w.start(serve(t, simple), opts...)
+			eventually(t, "one partition is ready", func() bool { return x.Ready() == 1 })
+			waits := make(chan error, 1)
+			go func() {
+				_, err := w.handle(t.Context(), w.order(w.root(1), "waits", "x"))
+				waits <- err
+			}()
+			for n := range 10 {
+				w.must(w.order(w.root(0), fmt.Sprint("goes on ", n), "x"))
+			}
+			if x.Ready() != 1 {
+				t.Error("the other partition is ready, too: this shows nothing")
+			}
+			select {
+			case err := <-waits:
+				t.Errorf("a command in the other partition was answered: %v", err)
+			default:
+			}
+			if err := foreign.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-waits; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
