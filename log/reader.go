@@ -45,6 +45,9 @@ func (c Cluster) Scan(ctx context.Context, topic string, spans map[int32]Span, f
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(100*time.Millisecond),
+		// What is fetched ahead waits in memory, at three times its size.
+		kgo.FetchMaxPartitionBytes(512<<10),
+		kgo.FetchMaxBytes(4<<20),
 	)...)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", topic, err)

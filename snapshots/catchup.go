@@ -7,8 +7,15 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
-// sayEvery is how often progress is logged.
-const sayEvery = 5 * time.Second
+const (
+	// sayEvery is how often progress is logged.
+	sayEvery = 5 * time.Second
+	// longWay is how many offsets make a catch-up a long one, and longOnes how many
+	// of these go on at a time: what is read ahead of each waits in memory, and the
+	// partitions that are through first take commands meanwhile.
+	longWay  = 10_000
+	longOnes = 2
+)
 
 // catchUp folds the log from the mark to the high watermark into the shelf. What
 // is committed meanwhile waits, or is read in another turn.
@@ -17,6 +24,14 @@ func (k *keeper) catchUp(ctx context.Context, read Reader, end End) error {
 	stop, err := end(ctx)
 	if err != nil {
 		return err
+	}
+	if stop-k.mark.offset > longWay {
+		select {
+		case k.shelf.long <- struct{}{}:
+			defer func() { <-k.shelf.long }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	p := progress{keeper: k, from: k.mark.offset, to: stop, begun: time.Now(), said: time.Now()}
 	var batch []change

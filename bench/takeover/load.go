@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// deadline of each call, tries in all.
+	// deadline of each call under load, tries in all.
 	deadline = 30 * time.Second
 	// again is the pause before a call is made again that found nobody.
 	again = 2 * time.Millisecond
@@ -23,10 +23,8 @@ const (
 )
 
 // call gives a command of a root to one door and then the next, with the same
-// id, for as long as they say UNAVAILABLE.
+// id, until ctx ends or they say something else than UNAVAILABLE.
 func (d *domain) call(ctx context.Context, root log.Root, first int, doors []*process) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	number := d.ledger.next()
 	command := d.command(root, number)
 	for try := first; ; try++ {
@@ -93,6 +91,8 @@ func (d *domain) load(ctx context.Context, callers, rate int, doors ...*process)
 }
 
 func (l *load) one(ctx context.Context, caller int) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
 	begun := time.Now()
 	err := l.d.call(ctx, l.d.some(), caller, l.doors)
 	took := time.Since(begun)
@@ -140,6 +140,8 @@ const probes = 3
 // probe calls aggregates of each partition, beginning now, and gives how long
 // after since all of a partition's have been answered.
 func (d *domain) probe(ctx context.Context, since time.Time, partitions []int32, doors ...*process) (times, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	answered := make(times, len(partitions)*probes)
 	failed := make([]error, len(answered))
 	var all sync.WaitGroup
