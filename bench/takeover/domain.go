@@ -164,16 +164,26 @@ func (w *world) keys(ctx context.Context, pattern string, fn func([]string) erro
 	}
 }
 
-// memory is what Redis says it takes, 0 if it doesn't say.
-func (w *world) memory(ctx context.Context) (bytes int64) {
-	info, err := w.redis.Info(ctx, "memory").Result()
+// told is what Redis says of itself, 0 if it doesn't.
+func (w *world) told(ctx context.Context, section string, keys ...string) (sum float64) {
+	info, err := w.redis.Info(ctx, section).Result()
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, "used_memory:"); ok {
-			bytes, _ = strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if slices.Contains(keys, key) {
+			n, _ := strconv.ParseFloat(value, 64)
+			sum += n
 		}
 	}
-	return bytes
+	return sum
+}
+
+// memory is what Redis takes, in bytes.
+func (w *world) memory(ctx context.Context) float64 { return w.told(ctx, "memory", "used_memory") }
+
+// processor is the time that Redis has taken of a processor so far, in seconds.
+func (w *world) processor(ctx context.Context) float64 {
+	return w.told(ctx, "cpu", "used_cpu_user", "used_cpu_sys")
 }

@@ -60,12 +60,12 @@ func (w *world) rebuild(ctx context.Context) error {
 	if err := w.forget(ctx, shelfKeys(d)); err != nil {
 		return err
 	}
-	before := w.memory(ctx)
+	before, busy := w.memory(ctx), w.processor(ctx)
 	ready, process, err := w.build(ctx, d)
 	if err != nil {
 		return err
 	}
-	stored := w.memory(ctx) - before
+	stored, busied := w.memory(ctx)-before, w.processor(ctx)-busy
 	scans, err := w.repeat(func() (time.Duration, error) { return w.bareScan(ctx, d) })
 	if err != nil {
 		return err
@@ -82,12 +82,12 @@ func (w *world) rebuild(ctx context.Context) error {
 	took := ready.worst()
 	w.report.note(section, fmt.Sprintf("%d aggregates without a mark: the first and the last partition answer after", d.aggregates),
 		fmt.Sprintf("%s, %s (%.0f pages/s)", seconds(slices.Min(ready)), seconds(took), float64(d.ledger.filled)/took.Seconds()))
-	w.report.note(section, "CPU and most memory of the process meanwhile", fmt.Sprintf("%s, %.0f MiB", seconds(process.CPU), usage.MiB(process.Peak)))
+	w.report.note(section, "the process took meanwhile, and Redis", fmt.Sprintf("%s of CPU and at most %.0f MiB, %.2f s of CPU", seconds(process.CPU), usage.MiB(process.Peak), busied))
 	w.report.note(section, "bare: scan of the topic", scans.between())
 	w.report.note(section, "bare: pipelined write of the same books", writes.between())
 	w.report.ratio(section, "rebuild / slower bare run", took.Seconds()/max(scans.p50(), writes.p50()).Seconds(), 2)
 	if stored > 0 {
-		w.report.note(section, "Redis takes for an aggregate", fmt.Sprintf("%d bytes", stored/int64(d.aggregates)))
+		w.report.note(section, "Redis takes for an aggregate", fmt.Sprintf("%.0f bytes", stored/float64(d.aggregates)))
 	}
 	return nil
 }
