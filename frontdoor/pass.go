@@ -8,6 +8,7 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
@@ -114,7 +115,9 @@ func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error
 	case owner.Address == "" || owner.Address == p.nowhere || d.c.Peers.lost(owner.Address):
 		return nil, errNoPeer
 	}
-	book, err := d.c.Peers.hand(ctx, owner.Address, p)
+	calling, done := d.whileOwner(ctx, p, owner)
+	defer done()
+	book, err := d.c.Peers.hand(calling, owner.Address, p)
 	if !errors.Is(err, errNoPeer) {
 		return book, err
 	}
@@ -122,6 +125,32 @@ func (d *Door) toPeer(ctx context.Context, p *parcel) (*angzarr.EventBook, error
 	// It may own nothing any more: the group is asked before the topic is.
 	p.stale, p.nowhere = true, owner.Address
 	return nil, again{error: errors.New(err.Error()), now: true}
+}
+
+// askAfter is how long a peer may take to answer before it is asked of the group
+// whether it still is the owner, and how often that is asked then.
+const askAfter = 250 * time.Millisecond
+
+// whileOwner ends with ctx, or once somebody else owns the partition: a peer that
+// hangs would else hold its callers for as long as they wait. Its command may have
+// been applied; the next owner knows by its id. done must be called.
+func (d *Door) whileOwner(ctx context.Context, p *parcel, owner partitioning.Identity) (calling context.Context, done func()) {
+	calling, cancel := context.WithCancel(ctx)
+	domain := p.cover.Domain
+	var ask func()
+	ask = func() {
+		if calling.Err() != nil {
+			return
+		}
+		now, known, err := d.c.Owners.Of(calling, log.Group(domain), log.CommandsTopic(domain), p.partition, true)
+		if err == nil && known && now.Incarnation != owner.Incarnation {
+			cancel()
+			return
+		}
+		time.AfterFunc(askAfter, ask)
+	}
+	first := time.AfterFunc(askAfter, ask)
+	return calling, func() { first.Stop(); cancel() }
 }
 
 // pause is how long to wait before another try. An owner is there again within a

@@ -210,6 +210,67 @@ func TestPeerDiesWithTheCommand(t *testing.T) {
 	}
 }
 
+// A peer hangs with a command, having committed it or not, and somebody else gets
+// what it owned. The caller learns nothing of it.
+func TestPeerHangsWithTheCommand(t *testing.T) {
+	t.Parallel()
+	for _, committed := range []bool{false, true} {
+		t.Run(map[bool]string{false: "before", true: "after"}[committed]+" the commit", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, echo)
+			l, s, hung := listen(t), grpc.NewServer(), &stranger{}
+			worker, stop := w.worker(partitioning.NewIdentity(l.Addr().String()))
+			w.owns(worker)
+			root := uuid.New()
+			hung.handle = func(ctx context.Context) (*angzarr.SynchronousProcessingResponse, error) {
+				if committed {
+					if _, err := worker.Handle(t.Context(), w.command(root, "id", "x"), ""); err != nil {
+						t.Error(err)
+					}
+				}
+				w.process("127.0.0.1:0", insecure.NewCredentials())
+				stop()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			angzarr.RegisterPeersServer(s, hung)
+			go s.Serve(l)
+			t.Cleanup(s.Stop)
+			response, err := w.door(strangers()).Handle(w.within(20*time.Second), w.command(root, "id", "x"))
+			if err != nil || said(response) != "1:x " || hung.calls.Load() != 1 {
+				t.Errorf("answered %v, %v after %d calls", response, err, hung.calls.Load())
+			}
+			if got := w.pages(root); got != "1:x " {
+				t.Errorf("the log holds %s", got)
+			}
+		})
+	}
+}
+
+// A peer that takes its time is waited for while it is the owner.
+func TestSlowPeer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, echo)
+	l, s, slow := listen(t), grpc.NewServer(), &stranger{}
+	worker, _ := w.worker(partitioning.NewIdentity(l.Addr().String()))
+	w.owns(worker)
+	slow.handle = func(ctx context.Context) (*angzarr.SynchronousProcessingResponse, error) {
+		select {
+		case <-time.After(5 * askAfter):
+			return &angzarr.SynchronousProcessingResponse{Books: []*angzarr.EventBook{{CommandId: "late"}}}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	angzarr.RegisterPeersServer(s, slow)
+	go s.Serve(l)
+	t.Cleanup(s.Stop)
+	response, err := w.door(strangers()).Handle(w.within(20*time.Second), w.command(uuid.New(), "", "x"))
+	if err != nil || response.Books[0].CommandId != "late" || slow.calls.Load() != 1 {
+		t.Errorf("answered %v, %v after %d calls", response, err, slow.calls.Load())
+	}
+}
+
 // Who was the owner says so, and the new one is found. A process that comes back
 // at an address is known by what it answers.
 func TestOwnerMoves(t *testing.T) {
