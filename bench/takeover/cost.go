@@ -134,8 +134,10 @@ func (w *world) cost(ctx context.Context) error {
 		return err
 	}
 	defer all.end()
-	if err := few.warm(ctx); err != nil {
-		return err
+	for _, s := range []*side{few, all} {
+		if err := s.warm(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.alternate(ctx, few, all); err != nil {
 		return err
@@ -158,16 +160,16 @@ func (w *world) cost(ctx context.Context) error {
 // roomy is more books than limits.books has room for.
 const roomy = 100_000
 
-// warm fills the memory with books.
+// warm fills the memory with books, nearly all of them where there is room.
 func (s *side) warm(ctx context.Context) error {
 	l := s.d.load(ctx, s.w.Callers, 0, s.process)
 	defer l.stop()
-	return l.more(ctx, int64(min(s.d.aggregates, roomy)))
+	return l.more(ctx, int64(min(3*s.d.aggregates, roomy)))
 }
 
-// shelf compares commands with a shelf and without.
+// shelf compares commands with a shelf and without, on books that are in memory.
 func (w *world) shelf(ctx context.Context) error {
-	aggregates := max(100, w.Aggregates/100)
+	aggregates := max(100, w.Aggregates/1000)
 	sides := make([]*side, 2)
 	for i, with := range []bool{true, false} {
 		d, err := w.newDomain(ctx, map[bool]string{true: "redis", false: "memory"}[with], aggregates)
@@ -178,6 +180,9 @@ func (w *world) shelf(ctx context.Context) error {
 			return err
 		}
 		defer sides[i].end()
+		if err := sides[i].warm(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.alternate(ctx, sides[0], sides[1]); err != nil {
 		return err
