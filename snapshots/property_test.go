@@ -112,17 +112,7 @@ func sameBook(t *testing.T, root log.Root, got, want *Book) {
 // sameCommands compares what two books know of their last commands.
 func sameCommands(t *testing.T, root log.Root, got, want *Book) {
 	t.Helper()
-	hints := func(w *window) (all []hint) {
-		for i := range w.blocks {
-			all = append(all, w.blocks[i].hints[:w.blocks[i].count]...)
-		}
-		for i := range w.latest {
-			all = append(all, w.latest[i].id.hint())
-		}
-		all = slices.DeleteFunc(all, func(h hint) bool { return h == 0 })
-		return all[max(0, len(all)-rememberLast):]
-	}
-	if a, b := hints(&got.applied), hints(&want.applied); !slices.Equal(a, b) {
+	if a, b := got.applied.recent(), want.applied.recent(); !slices.Equal(a, b) {
 		t.Fatalf("%s: it remembers other commands: %x, its owner %x", root, a, b)
 	}
 	if a, b := got.applied.latest, want.applied.latest; len(a) > 0 && len(b) > 0 && (a[len(a)-1] != b[len(b)-1] || got.applied.last != want.applied.last) {
