@@ -33,6 +33,7 @@ var proofs = []struct {
 	{"outcomes", (*judge).outcomes},
 	{"dead letters", (*judge).deadLetters},
 	{"books", (*judge).books},
+	{"shelf", (*judge).shelf},
 	{"linearizable", (*judge).linearizable},
 }
 

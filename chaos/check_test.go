@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 )
 
 var (
@@ -98,6 +100,11 @@ func right() *world {
 	w.ack("m", two, order{Kind: write, A: 3})
 	w.ack("n", two, order{swap, 3, 4})
 	w.try("n").Call = w.try("m").Call - 5
+	// Left behind without a mark, with less than the log has, and complete.
+	w.e.Shelf = []shelf{
+		{Audit: snapshots.Audit{Mark: -1, Why: errors.New("none")}}, {Audit: snapshots.Audit{Mark: 1, GivenUp: 1}},
+		{Audit: snapshots.Audit{Mark: 1000, Books: 2}, Owned: true},
+	}
 	return w
 }
 
@@ -173,6 +180,18 @@ func TestWrongHistoriesAreFound(t *testing.T) {
 		{"a dead letter", "dead letters", "x became a dead letter", func(w *world) { w.e.DeadLetters = []string{"x"} }},
 		{"an owner knows less", "books", "its owner knows page 2", func(w *world) { w.e.Books[one] = state{2, 10} }},
 		{"an owner knows another value", "books", "and value 8, the log says", func(w *world) { w.e.Books[two] = state{w.states[two].Last, 8} }},
+		{"a book on the shelf is wrong", "shelf", "complete up to offset 3: root x", func(w *world) {
+			w.e.Shelf = []shelf{{Audit: snapshots.Audit{Mark: 3, Wrong: []string{"root x"}}}}
+		}},
+		{"an owner has no shelf", "shelf", "can't be believed: none", func(w *world) {
+			w.e.Shelf = []shelf{{Audit: snapshots.Audit{Mark: -1, Why: errors.New("none")}, Owned: true}}
+		}},
+		{"an owner's shelf is behind", "shelf", "its shelf ends at offset 1, the pages at", func(w *world) {
+			w.e.Shelf = []shelf{{Audit: snapshots.Audit{Mark: 1}, Partition: w.e.Pages[2].Partition, Owned: true}}
+		}},
+		{"a book that was asked for is not mended", "shelf", "lacks 2 books", func(w *world) {
+			w.e.Shelf = []shelf{{Audit: snapshots.Audit{Mark: 1000, GivenUp: 2}, Owned: true}}
+		}},
 		{"a refusal from a stale book", "linearizable", "no order", func(w *world) {
 			w.tried(try{ID: "s", Root: two, Order: order{Kind: peek}, Result: refused, At: state{1, 7}})
 		}},

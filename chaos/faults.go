@@ -51,8 +51,8 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 		return r.away(ctx, p, syscall.SIGTERM, f.For)
 	case hang:
 		return r.silent(ctx, p, f.For)
-	case stall:
-		return r.others(p, func(other *process) error { return r.silent(ctx, other, f.For) })
+	case zombie:
+		return r.others(p, func(other *process) error { return r.undead(ctx, other, f.For) })
 	case scale:
 		return r.others(p, func(other *process) error { return r.away(ctx, other, syscall.SIGTERM, f.For) })
 	case blackout:
@@ -62,7 +62,13 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 		defer r.brokerBusy.Unlock()
 		return r.kafka.restart(ctx)
 	case flush:
-		return r.redis.ask(ctx, "FLUSHALL")
+		return r.redis.flush(ctx)
+	case empty:
+		return r.redis.lose(ctx, f.For)
+	case rewind:
+		return r.redis.rewind(ctx, f.For)
+	case mute:
+		return r.redis.silent(ctx, f.For)
 	}
 	return fmt.Errorf("there is no fault %q", f.Kind)
 }
@@ -78,6 +84,20 @@ func (r *runner) silent(ctx context.Context, p *process, d time.Duration) error 
 		return fmt.Errorf("stop process %d: %w", p.slot, err)
 	}
 	// Whatever ends the run, it goes on: who is stopped can't be ended well.
+	return errors.Join(sleep(ctx, d), p.cmd.Process.Signal(syscall.SIGCONT))
+}
+
+// undead has a process stop itself before its next commit, when all that goes
+// into it is decided, and go on later: a program that was built with seams does.
+func (r *runner) undead(ctx context.Context, p *process, d time.Duration) error {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	if p.cmd == nil {
+		return nil
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("stop process %d: %w", p.slot, err)
+	}
 	return errors.Join(sleep(ctx, d), p.cmd.Process.Signal(syscall.SIGCONT))
 }
 

@@ -93,4 +93,7 @@ type evidence struct {
 	// Books is what owners that were started anew say of each root; nil if they
 	// were not asked.
 	Books map[log.Root]state
+	// Shelf is what Redis has of each partition, after all have ended and then
+	// with the new owner; nil without Redis.
+	Shelf []shelf
 }

@@ -44,8 +44,8 @@ func (r reader) topic(ctx context.Context, topic string) (all []log.Record, err 
 
 // settle waits until every command in the topic has an outcome. If that never
 // comes, the proof of outcomes says which have none.
-func (r reader) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (r reader) settle(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for {
 		commands, err := r.topic(ctx, log.CommandsTopic(r.domain))

@@ -48,7 +48,27 @@ func (r *runner) report(tries []try, e evidence, faults []fault, done []string) 
 	for _, p := range e.Pages {
 		roots[p.Root] = true
 	}
-	r.say("in the log: %d pages of %d roots, %d outcomes; processes were started %d times\n", len(e.Pages), len(roots), len(e.Outcomes), r.fleet.starts)
+	r.say("in the log: %d pages of %d roots, %d outcomes; processes were started %d times", len(e.Pages), len(roots), len(e.Outcomes), r.fleet.starts)
+	if r.redis != nil {
+		r.say("in Redis: %s", shelvesText(e.Shelf))
+	}
+	r.say("")
+}
+
+// shelvesText says how much of the shelf was compared with the log.
+func shelvesText(all []shelf) string {
+	counts := map[bool]*struct{ marks, books, givenUp int }{false: {}, true: {}}
+	for _, s := range all {
+		c := counts[s.Owned]
+		if s.Mark >= 0 {
+			c.marks++
+		}
+		c.books += s.Books
+		c.givenUp += s.GivenUp
+	}
+	left, owned := counts[false], counts[true]
+	return fmt.Sprintf("when all had ended, %d partitions with a mark, %d books as the log has them, %d given up; with a new owner %d, %d and %d",
+		left.marks, left.books, left.givenUp, owned.marks, owned.books, owned.givenUp)
 }
 
 func countsText(counts map[string]int) string {

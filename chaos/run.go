@@ -28,9 +28,8 @@ type Options struct {
 
 	Processes, Partitions, Roots, Clients int
 
-	// seam switches a rule off, as internal/seam names them, in a program that
-	// was built with seams.
-	seam, program string
+	trial   *trial // of a rule, with a program that was built with seams
+	program string
 }
 
 // ErrWrong says that a proof failed; what is wrong has been said.
@@ -61,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	err = r.run(ctx)
-	if err == nil || o.seam != "" {
+	if err == nil || o.trial != nil && o.trial.off != "" {
 		return errors.Join(err, os.RemoveAll(r.dir))
 	}
 	r.say("what the processes said is in %s", r.dir)
@@ -75,12 +74,12 @@ func (r *runner) say(format string, args ...any) {
 }
 
 func (r *runner) run(ctx context.Context) (err error) {
-	slow := 30 * time.Millisecond
-	if seam, ok := seams[r.o.seam]; ok {
-		r.deck, slow = seam.deck, seam.slowest
+	off := ""
+	if r.o.trial != nil {
+		r.deck, r.o.Duration, off = r.o.trial.deck, r.o.trial.lasts, r.o.trial.off
 	}
-	r.say("seed %d, %v, %d processes, %d roots, %d clients, snapshots in %s%s",
-		r.o.Seed, r.o.Duration, r.o.Processes, r.o.Roots, r.o.Clients, r.o.Snapshots, seamText(r.o.seam))
+	r.say("seed %d, %v, %d processes, %d roots, %d clients, snapshots in %s",
+		r.o.Seed, r.o.Duration, r.o.Processes, r.o.Roots, r.o.Clients, r.o.Snapshots)
 	binary := r.o.program
 	if binary == "" {
 		binary = filepath.Join(r.dir, "angzarr")
@@ -93,14 +92,14 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	business := &logic{slowest: slow}
+	business := &logic{slowest: 30 * time.Millisecond}
 	address, stop, err := business.serve()
 	if err != nil {
 		return err
 	}
 	defer stop()
 	config := func(_ int, listen, peers string) string { return r.config(listen, peers, address) }
-	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + r.o.seam}, r.o.Processes, config); err != nil {
+	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + off}, r.o.Processes, config); err != nil {
 		return err
 	}
 	defer r.fleet.endAll(syscall.SIGKILL)
@@ -148,15 +147,21 @@ func (r *runner) suffering(ctx context.Context) error {
 	return ErrWrong
 }
 
+// patience is how long the rest may take to be answered. Without a rule it may
+// never be.
+func (r *runner) patience() time.Duration {
+	if r.o.trial != nil {
+		return 15 * time.Second
+	}
+	return patience
+}
+
 // possible leaves out faults of what the run doesn't have.
 func (r *runner) possible(k kind) bool {
-	switch k {
-	case broker:
+	if k == broker {
 		return len(r.o.Brokers) == 0
-	case flush:
-		return r.redis != nil
 	}
-	return true
+	return r.redis != nil || !k.ofRedis()
 }
 
 // read reads the log once it is at rest, and then asks owners that start anew
@@ -168,7 +173,7 @@ func (r *runner) read(ctx context.Context, l *load) (evidence, error) {
 	}
 	defer admin.Close()
 	log := reader{r.cluster, admin, r.domain}
-	if err := log.settle(ctx); err != nil {
+	if err := log.settle(ctx, r.patience()); err != nil {
 		return evidence{}, err
 	}
 	r.fleet.endAll(syscall.SIGTERM)
@@ -177,10 +182,24 @@ func (r *runner) read(ctx context.Context, l *load) (evidence, error) {
 		return e, err
 	}
 	e.Partitions = int32(r.o.Partitions)
+	auditor, err := r.newAuditor(ctx, log)
+	if err != nil {
+		return e, err
+	}
+	defer auditor.close()
+	left, err := auditor.audit(ctx, false)
+	if err != nil {
+		return e, err
+	}
 	if err := r.fleet.start(ctx, r.fleet.slots[0]); err != nil {
 		return e, err
 	}
 	e.Books = l.knownNow()
+	owned, err := auditor.audit(ctx, true)
+	if err != nil {
+		return e, err
+	}
+	e.Shelf = append(left, owned...)
 	r.fleet.endAll(syscall.SIGTERM)
 	return e, nil
 }
@@ -191,8 +210,10 @@ func (l *load) knownNow() map[log.Root]state {
 	known := make(map[log.Root]state, len(l.roots))
 	asked := &history{}
 	asking := &load{runner: l.runner, history: asked, begun: l.begun}
+	until := time.Now().Add(l.patience())
 	for i, t := range l.roots {
-		asking.call(&target{}, try{ID: fmt.Sprint("last-", i), Root: t.root, Order: order{Kind: peek}}, patience, 0)
+		left := max(time.Until(until), 50*time.Millisecond)
+		asking.call(&target{}, try{ID: fmt.Sprint("last-", i), Root: t.root, Order: order{Kind: peek}}, left, 0)
 		if t := asked.tries[i]; t.Result == refused {
 			known[t.Root] = t.At
 		} else {

@@ -12,32 +12,46 @@ type kind string
 const (
 	kill     kind = "kill -9"
 	hang     kind = "hang"     // SIGSTOP, and SIGCONT past the session timeout
-	stall    kind = "stall"    // all processes but one hang
+	zombie   kind = "zombie"   // all processes but one hang, each about to commit
 	restart  kind = "restart"  // SIGTERM, and again
 	scale    kind = "scale"    // down to one process and back
 	blackout kind = "blackout" // all processes at once: kill -9
 	broker   kind = "broker"   // Kafka: kill -9
-	flush    kind = "flush"    // Redis: FLUSHALL
+
+	flush  kind = "redis flushed"  // FLUSHALL
+	empty  kind = "redis lost"     // kill -9, and an empty one later
+	rewind kind = "redis old dump" // kill -9, and back with what it had some time ago
+	mute   kind = "redis hangs"    // SIGSTOP, and SIGCONT
 )
+
+// ofRedis says that the fault is none of the processes'.
+func (k kind) ofRedis() bool { return k == flush || k == empty || k == rewind || k == mute }
 
 // fault is one of a schedule.
 type fault struct {
 	Kind kind
 	At   time.Duration // since the clients began
 	Slot int           // of the process it is done to; of the one that stays, if others go
-	For  time.Duration // how long the process stays away, or silent
+	For  time.Duration // how long who suffers it stays away, or silent; how old the dump is
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%6.1f s  %-8s process %d, %.1f s", f.At.Seconds(), f.Kind, f.Slot, f.For.Seconds())
+	whom := fmt.Sprintf("process %d, ", f.Slot)
+	if f.Kind.ofRedis() || f.Kind == broker {
+		whom = ""
+	}
+	return fmt.Sprintf("%6.1f s  %-14s %s%.1f s", f.At.Seconds(), f.Kind, whom, f.For.Seconds())
 }
 
 // mixed is a deck of faults, which is dealt again and again: so that a run has
 // all of them, the harmless ones not at the others' cost.
-var mixed = []kind{kill, hang, restart, scale, kill, broker, hang, flush, blackout, kill, restart}
+var mixed = []kind{kill, hang, restart, scale, kill, broker, hang, blackout, kill, restart, flush, empty, rewind, mute}
 
 // The session timeout is 6 s: who hangs longer has lost its partitions.
 const hangLeast, hangMost = 6500 * time.Millisecond, 9 * time.Second
+
+// longestAway is how long Redis may be away, in a run that has the time.
+const longestAway = time.Minute
 
 // schedule deals faults until the run ends. The same seed gives the same ones.
 func schedule(seed uint64, lasts time.Duration, processes int, deck []kind, possible func(kind) bool) (faults []fault) {
@@ -54,17 +68,26 @@ func schedule(seed uint64, lasts time.Duration, processes int, deck []kind, poss
 		f := fault{Kind: left[0], At: at, Slot: r.IntN(processes), For: between(r, 0, 2*time.Second)}
 		left = left[1:]
 		switch f.Kind {
-		case hang, stall:
+		case hang:
 			f.For = between(r, hangLeast, hangMost)
+		case zombie:
+			f.For = between(r, hangMost, hangMost+time.Second) // the others have long been at work
 		case scale:
 			f.For = between(r, 2*time.Second, 5*time.Second)
+		case empty:
+			f.For = between(r, 0, 5*time.Second)
+			if r.IntN(4) == 0 {
+				f.For = min(between(r, 5*time.Second, longestAway), lasts/6)
+			}
+		case rewind, mute:
+			f.For = between(r, 2*time.Second, 10*time.Second)
 		}
 		if f.At+f.For > lasts {
 			return faults
 		}
-		// One in three meets the next while it lasts.
+		// One in three meets the next while it lasts, and so do all of Redis's.
 		pause := f.For + between(r, 2*time.Second, 4*time.Second)
-		if r.IntN(3) == 0 {
+		if r.IntN(3) == 0 || f.Kind.ofRedis() {
 			pause = between(r, 500*time.Millisecond, 2*time.Second)
 		}
 		if possible(f.Kind) {

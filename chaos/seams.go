@@ -10,29 +10,35 @@ import (
 	"time"
 )
 
-// seams are the rules that can be switched off, and the faults under which that
-// must show.
-var seams = map[string]struct {
-	deck    []kind
-	lasts   time.Duration
-	slowest time.Duration // decisions under way when the fault comes
-}{
-	// Owners that went silent with decisions under way come back and commit.
-	"fence": {[]kind{stall}, 40 * time.Second, 200 * time.Millisecond},
-	// An owner dies with commits under way, and the next one reads too little.
-	"end": {[]kind{kill}, 12 * time.Second, 30 * time.Millisecond},
-	// Clients repeat commands without any fault.
-	"ids": {nil, 6 * time.Second, 30 * time.Millisecond},
+// trial is a short run with a rule switched off, under faults that are aimed at
+// what the rule prevents.
+type trial struct {
+	off   string // the rule, as internal/seam names it; none if all hold
+	deck  []kind
+	lasts time.Duration
 }
 
-// attempts is how many runs a seam gets until one of them shows it: what faults
-// meet is not the seed's to say.
+// trials begin with one of a program in which all rules hold: its faults alone
+// find nothing.
+var trials = []trial{
+	{"", []kind{zombie}, 13 * time.Second},
+	// Clients repeat commands without any fault.
+	{"ids", nil, 5 * time.Second},
+	// An owner dies with commits under way, and the next one reads too little.
+	{"end", []kind{kill}, 12 * time.Second},
+	// Owners that are about to commit fall silent, and go on when others own
+	// what they did.
+	{"fence", []kind{zombie}, 13 * time.Second},
+}
+
+// attempts is how many runs a trial gets until one of them shows what is wrong:
+// what faults meet is not the seed's to say.
 const attempts = 5
 
-// Seams runs the deployment with one rule switched off after the other, and says
-// which of them nobody noticed. None of their faults is the broker's, so one is
-// enough for all.
-func Seams(ctx context.Context, o Options) error {
+// Seams runs the deployment with one rule switched off after the other, or only
+// that one, each so many times, and says which of them nobody noticed. None of
+// their faults is the broker's, so one is enough for all.
+func Seams(ctx context.Context, o Options, only string, times int) error {
 	dir, err := os.MkdirTemp("", "angzarr-chaos-")
 	if err != nil {
 		return err
@@ -50,38 +56,51 @@ func Seams(ctx context.Context, o Options) error {
 		}
 		o.Brokers = []string{own.address()}
 	}
-	var unnoticed error
-	for _, seam := range []string{"ids", "end", "fence"} {
-		if err := withSeam(ctx, o, seam); err != nil {
-			unnoticed = errors.Join(unnoticed, err)
+	var failed error
+	for i := range trials {
+		o.trial = &trials[i]
+		if only != "" && o.trial.off != only {
+			continue
+		}
+		for range times {
+			failed = errors.Join(failed, o.try(ctx))
+			o.Seed += attempts
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return unnoticed
+	return failed
 }
 
-func withSeam(ctx context.Context, o Options, seam string) error {
+// try runs a trial until it shows what is wrong. One with all rules must not.
+func (o Options) try(ctx context.Context) error {
 	out := o.Out
-	o.seam, o.Duration = seam, seams[seam].lasts
-	for range attempts {
+	for n := 1; n <= attempts; n++ {
 		var said bytes.Buffer
 		o.Out = &said
 		begun := time.Now()
-		switch err := Run(ctx, o); {
-		case errors.Is(err, ErrWrong):
-			fmt.Fprintf(out, "without %q: noticed after %v, with seed %d\n%s\n", seam, time.Since(begun).Round(time.Second), o.Seed, firstFindings(said.String()))
+		err := Run(ctx, o)
+		took := time.Since(begun).Round(time.Second)
+		switch {
+		case err != nil && (o.trial.off == "" || !errors.Is(err, ErrWrong)):
+			return fmt.Errorf("%s: %w\n%s", o.trial, err, &said)
+		case o.trial.off == "":
+			fmt.Fprintf(out, "%s: nothing is wrong after %v, with seed %d\n", o.trial, took, o.Seed)
 			return nil
 		case err != nil:
-			return fmt.Errorf("without %q: %w\n%s", seam, err, &said)
+			fmt.Fprintf(out, "%s: noticed in run %d after %v, with seed %d\n%s\n", o.trial, n, took, o.Seed, firstFindings(said.String()))
+			return nil
 		}
-		fmt.Fprintf(out, "without %q: not noticed with seed %d\n", seam, o.Seed)
+		fmt.Fprintf(out, "%s: not noticed in run %d, after %v, with seed %d\n", o.trial, n, took, o.Seed)
 		o.Seed++
 	}
-	return fmt.Errorf("without %q: nobody noticed in %d runs", seam, attempts)
+	return fmt.Errorf("%s: nobody noticed in %d runs", o.trial, attempts)
 }
 
-func seamText(seam string) string {
-	if seam == "" {
-		return ""
+func (t *trial) String() string {
+	if t.off == "" {
+		return "with all rules"
 	}
-	return ", without " + seam
+	return fmt.Sprintf("without %q", t.off)
 }

@@ -43,10 +43,10 @@ func (r *runner) services(ctx context.Context) (end func() error, err error) {
 		}
 	}
 	if r.o.Snapshots == "redis" {
-		if r.redis, err = startRedis(ctx, r.dir); err != nil {
+		if r.redis, err = newRedis(ctx, r.dir); err != nil {
 			return end, err
 		}
-		started = append(started, func() error { r.redis.stop(); return nil })
+		started = append(started, func() error { r.redis.kill(); return nil })
 	}
 	return end, nil
 }
@@ -136,62 +136,6 @@ func run(cmd *exec.Cmd) error {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, content)
 	}
 	return nil
-}
-
-// redis is a server of the run's own; without one it is nil.
-type redis struct {
-	cmd     *exec.Cmd
-	address string
-}
-
-// startRedis starts a server that stores nothing on disk.
-func startRedis(ctx context.Context, dir string) (*redis, error) {
-	ports, err := freePorts(1)
-	if err != nil {
-		return nil, err
-	}
-	_, port, _ := net.SplitHostPort(ports[0])
-	r := &redis{address: ports[0], cmd: exec.Command("redis-server",
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
-		"--maxmemory-policy", "noeviction", "--logfile", filepath.Join(dir, "redis.log"))}
-	if err := r.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start redis-server: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for r.ask(ctx, "PING") != nil {
-		if sleep(ctx, 50*time.Millisecond) != nil {
-			r.stop()
-			return nil, fmt.Errorf("redis-server does not answer at %s", r.address)
-		}
-	}
-	return r, nil
-}
-
-// ask sends one command without arguments, inline: https://redis.io/docs/latest/develop/reference/protocol-spec/#inline-commands.
-func (r *redis) ask(ctx context.Context, command string) error {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	answer := make([]byte, 1)
-	if _, err = fmt.Fprintf(conn, "%s\r\n", command); err == nil {
-		_, err = conn.Read(answer)
-	}
-	if err == nil && answer[0] != '+' {
-		err = errors.New("refused")
-	}
-	if err != nil {
-		return fmt.Errorf("redis %s: %w", command, err)
-	}
-	return nil
-}
-
-func (r *redis) stop() {
-	r.cmd.Process.Kill()
-	r.cmd.Wait() //nolint:errcheck // it was killed
 }
 
 // sleep ends early, with an error, if ctx does.

@@ -7,38 +7,6 @@ import (
 	"testing"
 )
 
-func TestRedisIsStartedAndFlushed(t *testing.T) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("needs redis-server")
-	}
-	r, err := startRedis(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.stop()
-	if err := r.ask(t.Context(), "SET x 1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.ask(t.Context(), "FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.ask(t.Context(), "NOTHING"); err == nil {
-		t.Error("a command that is refused was taken for done")
-	}
-	conn, err := net.Dial("tcp", r.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	answer := make([]byte, 100)
-	if _, err := conn.Write([]byte("GET x\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := conn.Read(answer); err != nil || string(answer[:n]) != "$-1\r\n" {
-		t.Errorf("after it was flushed: %q, %v", answer[:n], err)
-	}
-}
-
 func TestWhatACommandSaidIsInItsError(t *testing.T) {
 	err := run(exec.Command("sh", "-c", "echo reason; exit 4"))
 	if err == nil || !strings.Contains(err.Error(), "reason") || !strings.Contains(err.Error(), "exit status 4") {

@@ -46,6 +46,7 @@ func (m *Member) Commit(ctx context.Context, tx Transaction) error {
 	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
+	seam.BeforeCommit()
 	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 

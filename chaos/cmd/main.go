@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -29,18 +30,29 @@ func main() {
 	flag.IntVar(&o.Roots, "roots", 240, "aggregates, counters and registers")
 	flag.IntVar(&o.Clients, "clients", 32, "that give one command after the other")
 	flag.IntVar(&o.KafkaPort, "kafka-port", 19792, "of the Kafka that is started")
-	flag.StringVar(&o.Snapshots, "snapshots", "memory", "where open books are: memory, or redis, which is started")
+	flag.StringVar(&o.Snapshots, "snapshots", "", "where open books are: redis, which is started, or memory; redis if it is installed")
 	brokers := flag.String("brokers", "", "a Kafka that is there, instead of one that is started: host:port,…; it is not killed")
 	seams := flag.Bool("seams", false, "switch one rule after the other off, and expect that to be found")
+	rule := flag.String("rule", "", "with -seams: only this one, as internal/seam names it")
+	times := flag.Int("times", 1, "with -seams: how often")
 	flag.Parse()
 	if *brokers != "" {
 		o.Brokers = strings.Split(*brokers, ",")
 	}
-	check := chaos.Run
-	if *seams {
-		check = chaos.Seams
+	if o.Snapshots == "" {
+		o.Snapshots = "redis"
+		if _, err := exec.LookPath("redis-server"); err != nil {
+			o.Snapshots = "memory"
+			fmt.Fprintln(os.Stderr, "chaos: NOT TESTED: the shelf, and faults of Redis: there is no redis-server (Debian: apt-get install redis-server)")
+		}
 	}
-	if err := check(ctx, o); err != nil {
+	err := error(nil)
+	if *seams {
+		err = chaos.Seams(ctx, o, *rule, *times)
+	} else {
+		err = chaos.Run(ctx, o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(1)
 	}

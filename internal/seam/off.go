@@ -11,3 +11,7 @@ const (
 	// NoIDs forgets which commands were applied.
 	NoIDs = false
 )
+
+// BeforeCommit is where a process can be stopped with all decided that goes into
+// a transaction, and nothing written.
+func BeforeCommit() {}
