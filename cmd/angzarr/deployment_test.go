@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,11 +46,13 @@ type deployment struct {
 type sidecar struct {
 	*running
 	config string
-	peer   string // where others reach it, if they may
-	gate   *gate  // the way there, with peersGated
+	peer   string        // where others reach it, if they may
+	gate   *gate         // the way there, with peersGated
+	wire   *logtest.Wire // to the broker, if it is on one
 	door   pb.BusinessCoordinatorClient
 	query  pb.EventQueryClient
 	conn   *grpc.ClientConn
+	turns  atomic.Int32 // how often it has come and gone: odd while it is there
 }
 
 // How processes reach each other, as the configuration says it.
@@ -62,6 +65,20 @@ const (
 
 // deploy starts processes. They take over no partition yet.
 func deploy(t *testing.T, processes int, peers string, register func(*grpc.Server)) *deployment {
+	t.Helper()
+	return deployBy(t, processes, peers, register, func(_ *sidecar, brokers []string) []string { return brokers })
+}
+
+// onWires gives each process a wire of its own to the broker.
+func onWires(t *testing.T) func(*sidecar, []string) []string {
+	return func(s *sidecar, brokers []string) []string {
+		s.wire = logtest.NewWire(t, brokers[0])
+		return []string{s.wire.Addr()}
+	}
+}
+
+// deployBy is deploy with another way to the brokers.
+func deployBy(t *testing.T, processes int, peers string, register func(*grpc.Server), way func(*sidecar, []string) []string) *deployment {
 	t.Helper()
 	d := &deployment{T: t, broker: logtest.Start(t), dir: t.TempDir()}
 	d.domain, d.client = d.broker.Domain("deployed"), d.broker.Client(t)
@@ -94,7 +111,7 @@ admin: 127.0.0.1:0
 %s
 log: {type: kafka, brokers: [%s], partitions: 6, replication_factor: 1}
 business_logic: [{domain: %s, address: '%s'}]
-`, ports[0], peered, strings.Join(d.broker.Cluster.Brokers, ", "), d.domain, logic)
+`, ports[0], peered, strings.Join(way(s, d.broker.Cluster.Brokers), ", "), d.domain, logic)
 		if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -142,17 +159,20 @@ func (d *deployment) start(s *sidecar) {
 	d.Helper()
 	s.running = start(d.T, d.dir, "serve", "--config", s.config)
 	s.wait(d.T, "msg=ready")
+	s.turns.Add(1)
 }
 
 // term has a process stop by itself; it must do so cleanly.
 func (d *deployment) term(s *sidecar) {
 	d.Helper()
+	s.turns.Add(1)
 	s.stop(d.T, syscall.SIGTERM)
 }
 
 // kill ends a process at once.
 func (d *deployment) kill(s *sidecar) {
 	d.Helper()
+	s.turns.Add(1)
 	if err := s.cmd.Process.Kill(); err != nil {
 		d.Fatal(err)
 	}
