@@ -3,12 +3,18 @@ package log
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Admin asks brokers about topics and groups, and creates what is missing.
-type Admin struct{ client *kgo.Client }
+type Admin struct {
+	client *kgo.Client
+
+	mu     sync.Mutex
+	places map[string]place
+}
 
 // NewAdmin makes one; Close must follow. Nothing is connected yet.
 func (c Cluster) NewAdmin(clientID string) (*Admin, error) {
@@ -16,7 +22,7 @@ func (c Cluster) NewAdmin(clientID string) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin client: %w", err)
 	}
-	return &Admin{client}, nil
+	return &Admin{client: client}, nil
 }
 
 // Client is for packages that speak Kafka themselves.
@@ -45,6 +51,11 @@ func (a *Admin) Facts(ctx context.Context) (BrokerFacts, error) {
 // HighWatermarks is [HighWatermarks].
 func (a *Admin) HighWatermarks(ctx context.Context, topic string) (map[int32]int64, error) {
 	return HighWatermarks(ctx, a.client, topic)
+}
+
+// StableOffsets is [StableOffsets].
+func (a *Admin) StableOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	return StableOffsets(ctx, a.client, topic)
 }
 
 // Close closes the connections.

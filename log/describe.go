@@ -2,10 +2,12 @@ package log
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // topicState is what the brokers say of a topic.
@@ -80,4 +82,22 @@ func clusterID(ctx context.Context, admin *kadm.Client) (string, error) {
 		return "", fmt.Errorf("ask for the cluster's id: %w", err)
 	}
 	return meta.Cluster, nil
+}
+
+// Describe says what a domain's events topic is, as [EnsureDomain] does, and
+// creates nothing. Of the result only what concerns that topic is set. One that
+// isn't there is [ErrGone].
+func (a *Admin) Describe(ctx context.Context, domain string) (Domain, error) {
+	admin := kadm.NewClient(a.client)
+	topic := EventsTopic(domain)
+	found, err := describeOnce(ctx, admin, []policy{{topic: topic}})
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return Domain{}, ErrGone
+	}
+	if err != nil {
+		return Domain{}, err
+	}
+	d := domainOf(domain, found)
+	d.ClusterID, err = clusterID(ctx, admin)
+	return d, err
 }
