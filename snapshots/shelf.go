@@ -17,6 +17,8 @@ import (
 var (
 	//go:embed look.lua
 	lookSource string
+	//go:embed find.lua
+	findSource string
 	//go:embed write.lua
 	writeSource string
 )
@@ -53,6 +55,7 @@ var errNoMark = errors.New("there is none yet, or Redis has lost it")
 type Shelf struct {
 	client  redis.UniversalClient
 	look    *redis.Script
+	find    *redis.Script
 	write   *redis.Script
 	log     *slog.Logger
 	metrics *Metrics
@@ -68,7 +71,7 @@ type Shelf struct {
 
 func newShelf(client redis.UniversalClient, o Options) *Shelf {
 	return &Shelf{
-		client: client, look: redis.NewScript(lookSource), write: redis.NewScript(writeSource),
+		client: client, look: redis.NewScript(lookSource), find: redis.NewScript(findSource), write: redis.NewScript(writeSource),
 		log: o.Logger, metrics: o.Metrics, options: o, room: waitingBytes,
 		long: make(chan struct{}, longOnes),
 	}
