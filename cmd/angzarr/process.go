@@ -16,6 +16,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/schema"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -37,6 +38,8 @@ type process struct {
 	topic   *frontdoor.Topic
 	peers   *frontdoor.Peers // nil where peers are off
 	watch   *frontdoor.Watch // nil where peers are off
+	queries *query.Service
+	shelf   *snapshots.Shelf // nil for snapshots.type: memory
 
 	door     net.Listener
 	peerDoor net.Listener // nil where peers are off
@@ -90,6 +93,10 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	asking, err := query.NewMetrics(meter)
+	if err != nil {
+		return err
+	}
 	books, err := p.shelve(ctx, c, meter)
 	if err != nil {
 		return err
@@ -128,7 +135,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 		p.closers = append(p.closers, p.peers.Close)
 		p.watch = p.watchOver(watching)
 	}
-	return p.open(ctx, c, settings, creds)
+	return p.open(ctx, c, settings, creds, asking)
 }
 
 // watchOver makes the watch over who works beside this process.
@@ -143,7 +150,7 @@ func (p *process) watchOver(metrics *frontdoor.Metrics) *frontdoor.Watch {
 }
 
 // open makes the doors.
-func (p *process) open(ctx context.Context, c *config.Config, settings log.TopicSettings, creds credentials.TransportCredentials) error {
+func (p *process) open(ctx context.Context, c *config.Config, settings log.TopicSettings, creds credentials.TransportCredentials, asking *query.Metrics) error {
 	if _, err := p.brokers.EnsureReplies(ctx, settings); err != nil {
 		return err
 	}
@@ -166,7 +173,8 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	p.health = health.NewServer()
 	server := p.server()
 	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
-	angzarr.RegisterEventQueryServer(server, query.New(p.cluster, p.brokers, domains))
+	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
+	angzarr.RegisterEventQueryServer(server, p.queries)
 	healthpb.RegisterHealthServer(server, p.health)
 	schema.Register(server, p.backends()...)
 	// The callers' door is closed before the peers'.
@@ -235,6 +243,7 @@ func (p *process) run(ctx context.Context) error {
 		<-running.Done()
 		workers.Wait()
 		p.health.Shutdown()
+		p.queries.Stop()
 		p.stopDoors()
 		stopServing()
 		return nil

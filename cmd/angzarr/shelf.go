@@ -34,6 +34,7 @@ func (p *process) shelve(ctx context.Context, c *config.Config, meter metric.Met
 	if err != nil {
 		return nil, err
 	}
+	p.shelf = shelf
 	p.closers = append(p.closers, shelf.Close)
 	return func(domain log.Domain) *snapshots.Books { return shelf.Books(limit, domain) }, nil
 }

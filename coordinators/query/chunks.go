@@ -1,9 +1,6 @@
 package query
 
-import (
-	"github.com/angzarr/angzarr-kafka/proto/angzarr"
-	"google.golang.org/protobuf/proto"
-)
+import "github.com/angzarr/angzarr-kafka/proto/angzarr"
 
 // chunk is how many bytes of pages go into one answer: far below the 4 MiB that
 // callers take by default. A page that is larger goes alone.
@@ -19,15 +16,14 @@ type chunks struct {
 	size     int
 }
 
-func (c *chunks) add(page *angzarr.EventPage) error {
-	n := proto.Size(page)
-	if c.size > 0 && c.size+n > chunk {
+func (c *chunks) take(it item) error {
+	if c.size > 0 && c.size+it.size > chunk {
 		if err := c.flush(); err != nil {
 			return err
 		}
 	}
-	c.pages = append(c.pages, page)
-	c.size += n
+	c.pages = append(c.pages, it.page)
+	c.size += it.size
 	return nil
 }
 

@@ -2,10 +2,12 @@ package query
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -34,17 +36,38 @@ func momentOf(q *angzarr.Query) (m moment, ok bool) {
 // book is an aggregate's book at a moment: the pages after a snapshot, or all.
 type book struct {
 	snapshot *angzarr.Snapshot // nil if there is none
-	from     int64             // the offset of the first record that is needed
-	last     uint32            // the last page, 0 if there is none
+	last     uint32            // the last page, 0 if that is not known
+}
+
+// now gives the snapshot that the open book begins with, by the shelf and what the
+// log has behind its mark.
+func (s *Service) now(ctx context.Context, of aggregate, end int64) (book, error) {
+	_, found, err := s.search(ctx, of, end)
+	if err != nil {
+		return book{}, err
+	}
+	b := book{snapshot: found.Snapshot}
+	err = s.scan(ctx, of, log.Span{From: found.Mark, To: end}, func(r *log.Record) error {
+		root, _, kind := log.ParseKey(r.Key)
+		if root != of.root || kind != log.KeySnapshot || r.Value == nil {
+			return nil
+		}
+		b.snapshot = new(angzarr.Snapshot)
+		if err := proto.Unmarshal(r.Value, b.snapshot); err != nil {
+			return unreadable(r, err)
+		}
+		return nil
+	})
+	return b, err
 }
 
 // find looks for the book at a moment: first for where it is, so that what is
 // sent needs no more memory than a chunk, however long it is.
-func (s *Service) find(ctx context.Context, q *angzarr.Query, root log.Root, m moment, partition int32, end int64) (book, error) {
+func (s *Service) find(ctx context.Context, of aggregate, m moment, end int64) (book, error) {
 	var b book
-	err := s.scan(ctx, q.Domain, partition, log.Span{To: end}, func(r *log.Record) error {
-		of, sequence, kind := log.ParseKey(r.Key)
-		if of != root || r.Value == nil {
+	err := s.scan(ctx, of, log.Span{To: end}, func(r *log.Record) error {
+		root, sequence, kind := log.ParseKey(r.Key)
+		if root != of.root || r.Value == nil {
 			return nil
 		}
 		switch kind {
@@ -62,7 +85,7 @@ func (s *Service) find(ctx context.Context, q *angzarr.Query, root log.Root, m m
 			if err := proto.Unmarshal(r.Value, &snapshot); err != nil {
 				return unreadable(r, err)
 			}
-			b.snapshot, b.from = &snapshot, r.Offset
+			b.snapshot = &snapshot
 			b.last = max(b.last, snapshot.Sequence)
 		}
 		return nil
@@ -74,17 +97,23 @@ func (s *Service) find(ctx context.Context, q *angzarr.Query, root log.Root, m m
 }
 
 // sendPast streams the book of an aggregate as it was at a moment.
-func (s *Service) sendPast(ctx context.Context, q *angzarr.Query, root log.Root, m moment, partition int32, end int64, out *chunks) error {
-	b, err := s.find(ctx, q, root, m, partition, end)
-	if err != nil || b.last == 0 {
+func (s *Service) sendPast(ctx context.Context, of aggregate, m moment, end int64, out *chunks) error {
+	b, err := book{}, error(snapshots.ErrNotFound)
+	if m == (moment{}) {
+		b, err = s.now(ctx, of, end)
+	}
+	if errors.Is(err, snapshots.ErrNotFound) {
+		if b, err = s.find(ctx, of, m, end); b.last == 0 {
+			return err
+		}
+	}
+	if err != nil {
 		return err
 	}
-	between := &angzarr.Query{LowerBound: b.snapshot.GetSequence() + 1, UpperBound: b.last}
 	out.snapshot = b.snapshot
-	if between.LowerBound > between.UpperBound {
+	between := bounds{first: b.snapshot.GetSequence() + 1, last: b.last}
+	if b.last > 0 && between.first > b.last {
 		return nil
 	}
-	return s.scan(ctx, q.Domain, partition, log.Span{From: b.from, To: end}, func(r *log.Record) error {
-		return answer(between, root, r, out)
-	})
+	return s.pages(ctx, of, between, end, out.take)
 }

@@ -1,6 +1,15 @@
 // Package query answers questions about what was committed.
 //
-//	Query ──► high watermark of the root's partition ──► pages up to it, in chunks
+//	GetEvents ────► high watermark of the root's partition
+//	                    │
+//	                    ▼          the shelf knows where the root's pages are,
+//	                pages up to    or has them, up to its mark: what is behind
+//	                it, in chunks  it, and all if it can't tell, is read from
+//	                               the partition
+//
+//	Synchronize ──► catch up: the log up to its end ──► queue at the domain's tail,
+//	                    ▲                               which is read once for all
+//	                    └────────── who is behind ◄──┘
 //
 // A book of the past is the latest snapshot that was there and the pages after it,
 // as long as compaction has left that snapshot: it keeps the last one. Else it is
@@ -10,16 +19,22 @@
 //   - What any caller was told is committed before the question, from any process,
 //     is in the answer: the high watermark is captured after it.
 //   - Only what is committed is answered.
+//   - A subscriber gets each page once, in the order of its partition: it joins the
+//     tail at an exact offset, up to which it has read the log itself.
+//   - The tail waits for nobody. Who doesn't keep up reads the log.
 package query
 
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,18 +51,51 @@ type Domains interface {
 	Forget(domain string)
 }
 
+// Config is what the service needs.
+type Config struct {
+	Cluster log.Cluster
+	Admin   *log.Admin
+	Domains Domains
+	Shelf   *snapshots.Shelf // nil where there is none
+	Metrics *Metrics
+	Logger  *slog.Logger
+}
+
+// readers bounds how many subscribers of a process read the log at the same time.
+const readers = 4
+
 // Service is EventQuery. It reads the partition of the root that is asked for.
 type Service struct {
 	angzarr.UnimplementedEventQueryServer
 	cluster log.Cluster
 	admin   *log.Admin
 	domains Domains
+	metrics *Metrics
+	log     *slog.Logger
+	shelf   *snapshots.Shelf // nil where there is none
+	ends    *ends
+	origins *origins
+
+	tails    *tails
+	readers  chan struct{}
+	stop     sync.Once
+	stopping chan struct{}
+	patience time.Duration
 }
 
 // New makes the service.
-func New(cluster log.Cluster, admin *log.Admin, domains Domains) *Service {
-	return &Service{cluster: cluster, admin: admin, domains: domains}
+func New(c Config) *Service {
+	return &Service{
+		cluster: c.Cluster, admin: c.Admin, domains: c.Domains, metrics: c.Metrics, log: c.Logger, shelf: c.Shelf,
+		ends: newEnds(c.Admin), origins: &origins{admin: c.Admin, known: make(map[string]origin)},
+		tails:   &tails{cluster: c.Cluster, admin: c.Admin, of: make(map[string]*tail)},
+		readers: make(chan struct{}, readers), stopping: make(chan struct{}), patience: patience,
+	}
 }
+
+// Stop ends subscriptions, which would else go on for ever. They can be resumed at
+// another process.
+func (s *Service) Stop() { s.stop.Do(func() { close(s.stopping) }) }
 
 // GetEvents streams a root's pages between the bounds, oldest first, or its book
 // as business logic gets it, or as it was. A root that was never written has none.
@@ -67,45 +115,17 @@ func (s *Service) GetEvents(q *angzarr.Query, stream grpc.ServerStreamingServer[
 		return st.Err()
 	}
 	out := &chunks{send: stream.Send, cover: &angzarr.Cover{Domain: q.Domain, Root: q.Root}}
+	of := aggregate{q.Domain, root, partition}
 	var err error
 	if m, ok := momentOf(q); ok {
-		err = s.sendPast(ctx, q, root, m, partition, end, out)
+		err = s.sendPast(ctx, of, m, end, out)
 	} else {
-		err = s.scan(ctx, q.Domain, partition, log.Span{To: end}, func(r *log.Record) error {
-			return answer(q, root, r, out)
-		})
+		err = s.pages(ctx, of, bounds{first: max(1, q.LowerBound), last: q.UpperBound}, end, out.take)
 	}
 	if err == nil {
 		err = out.flush()
 	}
 	return statusOf(ctx, err)
-}
-
-// scan reads a stretch of a partition of the domain's events.
-func (s *Service) scan(ctx context.Context, domain string, partition int32, span log.Span, fn func(*log.Record) error) error {
-	return s.cluster.Scan(ctx, log.EventsTopic(domain), map[int32]log.Span{partition: span}, fn)
-}
-
-// answer takes in a record of the root's partition.
-func answer(q *angzarr.Query, root log.Root, r *log.Record, out *chunks) error {
-	of, sequence, kind := log.ParseKey(r.Key)
-	switch {
-	case kind != log.KeyPage, of != root, r.Value == nil, sequence < q.LowerBound:
-		return nil
-	case q.UpperBound > 0 && sequence > q.UpperBound:
-		return log.ErrStop
-	}
-	p, err := decode(r)
-	if err != nil {
-		return err
-	}
-	if err := out.add(p.Proto()); err != nil {
-		return err
-	}
-	if sequence == q.UpperBound {
-		return log.ErrStop
-	}
-	return nil
 }
 
 func decode(r *log.Record) (log.Page, error) {
@@ -122,7 +142,7 @@ func unreadable(r *log.Record, err error) error {
 
 // end is where the partition ends now, with all that was committed before.
 func (s *Service) end(ctx context.Context, domain string, partition int32) (int64, *status.Status) {
-	ends, err := s.admin.HighWatermarks(ctx, log.EventsTopic(domain))
+	ends, err := s.ends.get(ctx, domain)
 	end, ok := ends[partition]
 	switch {
 	case err == nil && ok:
@@ -153,7 +173,7 @@ func check(q *angzarr.Query) (log.Root, *status.Status) {
 	case q.UpperBound > 0 && q.LowerBound > q.UpperBound:
 		return root, status.Newf(codes.InvalidArgument, "lowerBound: %d is above upperBound %d", q.LowerBound, q.UpperBound)
 	case len(q.Position) > 0:
-		return root, status.New(codes.Unimplemented, "position: is not served yet; use lowerBound")
+		return root, status.New(codes.InvalidArgument, "position: is for Synchronize; use lowerBound")
 	}
 	return root, checkMoment(q)
 }

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +19,11 @@ import (
 	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -27,23 +33,41 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// known is one domain, which may be gone.
+// known are the domains of a test, which may go.
 type known struct {
-	domain     string
-	partitions int32
-	forgotten  bool
+	mu      sync.Mutex
+	domains map[string]int32
+	there   func(domain string) bool // asked about those that are to be forgotten
 }
 
 func (k *known) Find(_ context.Context, field, domain string) (int32, *status.Status) {
-	if domain != k.domain || k.forgotten {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.domains[domain] == 0 {
 		return 0, status.Newf(codes.NotFound, "%s: no domain %q", field, domain)
 	}
-	return k.partitions, nil
+	return k.domains[domain], nil
 }
 
-func (k *known) Forget(string) { k.forgotten = true }
+func (k *known) Forget(domain string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.there == nil || !k.there(domain) {
+		delete(k.domains, domain)
+	}
+}
 
-func (k *known) All(context.Context) ([]string, error) { return []string{k.domain}, nil }
+func (k *known) All(context.Context) ([]string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.domains)), nil
+}
+
+func (k *known) add(d log.Domain) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.domains[d.Name] = d.Partitions
+}
 
 // world is a domain on the log, a client that writes to it, and EventQuery on
 // clients of its own.
@@ -53,35 +77,71 @@ type world struct {
 	domain log.Domain
 	writer *kgo.Client
 	query  angzarr.EventQueryClient
+	known  *known
+	admin  *log.Admin
+
+	// Of the last one that was served:
+	service *query.Service
+	counts  *sdkmetric.ManualReader
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	b := logtest.Start(t)
+	return newWorldOn(t, logtest.Start(t))
+}
+
+func newWorldOn(t *testing.T, b *logtest.Broker) *world {
+	t.Helper()
 	admin, err := b.Cluster.NewAdmin("test-query")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	w := &world{T: t, broker: b}
+	w := &world{T: t, broker: b, admin: admin}
 	if w.domain, err = admin.EnsureDomain(t.Context(), b.Domain("query"), log.TopicSettings{Partitions: 3, ReplicationFactor: 1}); err != nil {
 		t.Fatal(err)
 	}
 	w.writer = b.Client(t, kgo.TransactionalID(w.domain.Name), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 
+	w.known = &known{domains: map[string]int32{w.domain.Name: w.domain.Partitions}}
+	w.query = w.serve(b.Cluster)
+	return w
+}
+
+// serve gives EventQuery of a process of its own, with clients of that cluster.
+func (w *world) serve(cluster log.Cluster) angzarr.EventQueryClient {
+	w.Helper()
+	return w.serveWith(cluster, nil)
+}
+
+// serveWith is serve, with a shelf.
+func (w *world) serveWith(cluster log.Cluster, shelf *snapshots.Shelf) angzarr.EventQueryClient {
+	w.Helper()
+	admin, err := cluster.NewAdmin("test-query-server")
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(admin.Close)
+	w.counts = sdkmetric.NewManualReader()
+	metrics, err := query.NewMetrics(sdkmetric.NewMeterProvider(sdkmetric.WithReader(w.counts)).Meter(""))
+	if err != nil {
+		w.Fatal(err)
+	}
 	s := grpc.NewServer()
-	angzarr.RegisterEventQueryServer(s, query.New(b.Cluster, admin, &known{domain: w.domain.Name, partitions: w.domain.Partitions}))
+	service := query.New(query.Config{Cluster: cluster, Admin: admin, Domains: w.known, Shelf: shelf, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)})
+	w.service = service
+	angzarr.RegisterEventQueryServer(s, service)
 	l := bufconn.Listen(1 << 20)
 	go s.Serve(l)
-	t.Cleanup(s.Stop)
+	w.Cleanup(s.Stop)
+	w.Cleanup(service.Stop)
 	conn, err := grpc.NewClient("passthrough:///query", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	w.query = angzarr.NewEventQueryClient(conn)
-	return w
+	w.Cleanup(func() { conn.Close() })
+	return angzarr.NewEventQueryClient(conn)
 }
 
 // page makes the record of a root's page.
@@ -252,7 +312,7 @@ func TestBadQueries(t *testing.T) {
 		"long root":      {&angzarr.Query{Domain: w.domain.Name, Root: &angzarr.UUID{Value: make([]byte, 17)}}, codes.InvalidArgument, "root:"},
 		"bounds crossed": {&angzarr.Query{Domain: w.domain.Name, Root: root, LowerBound: 3, UpperBound: 2}, codes.InvalidArgument, "lowerBound:"},
 		"unknown domain": {&angzarr.Query{Domain: "nowhere", Root: root}, codes.NotFound, `domain: no domain "nowhere"`},
-		"not served yet": {&angzarr.Query{Domain: w.domain.Name, Root: root, Position: []byte("x")}, codes.Unimplemented, "position:"},
+		"a position":     {&angzarr.Query{Domain: w.domain.Name, Root: root, Position: []byte("x")}, codes.InvalidArgument, "position: is for Synchronize"},
 		"two moments":    {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfSequence: 1, AsOfTime: timestamppb.New(time.Unix(1, 0))}, codes.InvalidArgument, "as_of_time: "},
 		"a moment and a bound": {&angzarr.Query{Domain: w.domain.Name, Root: root, AsOfSequence: 1, LowerBound: 1},
 			codes.InvalidArgument, "without lowerBound"},

@@ -52,7 +52,7 @@ func (s *Service) roots(stream grpc.ServerStreamingServer[angzarr.AggregateRoot]
 	// One after another: their records would else come through each other, and
 	// wait in memory for whoever is slow.
 	for _, partition := range slices.Sorted(maps.Keys(ends)) {
-		err := s.scan(stream.Context(), domain, partition, log.Span{To: ends[partition]}, func(r *log.Record) error {
+		err := s.cluster.Scan(stream.Context(), topic, map[int32]log.Span{partition: {To: ends[partition]}}, func(r *log.Record) error {
 			root, sequence, kind := log.ParseKey(r.Key)
 			if kind != log.KeyPage || sequence != 1 || r.Value == nil {
 				return nil

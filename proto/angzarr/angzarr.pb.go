@@ -308,9 +308,11 @@ type EventBook struct {
 	// repeat safe: the same id again changes nothing.
 	CommandId     string `protobuf:"bytes,100,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	CorrelationId string `protobuf:"bytes,101,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// position is an opaque token from which a query can go on.
+	// position, on a subscription, is an opaque token: a query with it goes on
+	// behind this book.
 	Position []byte `protobuf:"bytes,102,opt,name=position,proto3" json:"position,omitempty"`
-	// caught_up marks the end of history on a live subscription.
+	// caught_up marks the end of history on a live subscription: all that was
+	// committed before the query has been sent. The book has no pages.
 	CaughtUp      bool `protobuf:"varint,103,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -743,7 +745,8 @@ type Query struct {
 	AsOfSequence uint32 `protobuf:"varint,101,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
 	// as_of_time asks for the book as it was at that time.
 	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,102,opt,name=as_of_time,json=asOfTime,proto3" json:"as_of_time,omitempty"`
-	// position resumes where a book with that position was delivered.
+	// position, in Synchronize, resumes behind the book that had it. A domain's
+	// position is good for each of its roots too, and everything's for each domain.
 	Position      []byte `protobuf:"bytes,103,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

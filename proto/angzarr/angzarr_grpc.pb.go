@@ -869,6 +869,10 @@ const (
 // EventQuery reads what was committed.
 type EventQueryClient interface {
 	GetEvents(ctx context.Context, in *Query, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EventBook], error)
+	// Synchronize streams history, then what is committed, of a root, of a domain
+	// (root empty) or of everything (domain empty). Each query is answered first by
+	// a book without pages: its cover is the query's, its position where it begins.
+	// A query takes the place of those on the stream that it includes.
 	Synchronize(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Query, EventBook], error)
 	GetAggregateRoots(ctx context.Context, in *emptypb.Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AggregateRoot], error)
 }
@@ -939,6 +943,10 @@ type EventQuery_GetAggregateRootsClient = grpc.ServerStreamingClient[AggregateRo
 // EventQuery reads what was committed.
 type EventQueryServer interface {
 	GetEvents(*Query, grpc.ServerStreamingServer[EventBook]) error
+	// Synchronize streams history, then what is committed, of a root, of a domain
+	// (root empty) or of everything (domain empty). Each query is answered first by
+	// a book without pages: its cover is the query's, its position where it begins.
+	// A query takes the place of those on the stream that it includes.
 	Synchronize(grpc.BidiStreamingServer[Query, EventBook]) error
 	GetAggregateRoots(*emptypb.Empty, grpc.ServerStreamingServer[AggregateRoot]) error
 	mustEmbedUnimplementedEventQueryServer()

@@ -1,0 +1,201 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// slowScan is how many records may be read for a root without a word.
+	slowScan = 10_000
+	// near is how close to each other, in offsets, pages are that are read at once.
+	near = 64
+	// oneBatch is what is read of the log for a page alone.
+	oneBatch = 4 << 10
+)
+
+// aggregate is a root and where it is.
+type aggregate struct {
+	domain    string
+	root      log.Root
+	partition int32
+}
+
+// bounds are the first page and the last one, 0 for open; and where in the log the
+// first one may be.
+type bounds struct {
+	first, last uint32
+	from        int64
+}
+
+// send takes a page.
+type send func(item) error
+
+// pages gives a root's pages before an offset, in order.
+func (s *Service) pages(ctx context.Context, of aggregate, b bounds, end int64, to send) error {
+	tell := b.only(to)
+	mark, err := s.shelved(ctx, of, b, end, tell)
+	if errors.Is(err, snapshots.ErrNotFound) {
+		mark, err = b.from, nil
+		s.metrics.read(of.domain, fromLog)
+	}
+	if err == nil {
+		err = s.scan(ctx, of, log.Span{From: mark, To: end}, func(r *log.Record) error { return page(of.root, r, tell) })
+	}
+	if err == log.ErrStop {
+		return nil
+	}
+	return err
+}
+
+// only has pages within the bounds go on, each once, and ends with ErrStop behind
+// the last one.
+func (b bounds) only(to send) send {
+	next := b.first
+	return func(it item) error {
+		switch {
+		case b.last > 0 && it.sequence > b.last:
+			return log.ErrStop
+		case it.sequence < next || it.next <= b.from:
+			return nil
+		case it.err != nil:
+			return it.err
+		}
+		if err := to(it); err != nil {
+			return err
+		}
+		if next = it.sequence + 1; it.sequence == b.last {
+			return log.ErrStop
+		}
+		return nil
+	}
+}
+
+// page hands over a record, if it is a page of the root.
+func page(root log.Root, r *log.Record, to send) error {
+	if it, ok := itemOf(r, func(of log.Root) bool { return of == root }); ok {
+		return to(it)
+	}
+	return nil
+}
+
+// shelved gives pages by what the shelf knows, and up to which offset those are.
+// After ErrNotFound some of them may be missing.
+func (s *Service) shelved(ctx context.Context, of aggregate, b bounds, end int64, to send) (int64, error) {
+	domain, found, err := s.search(ctx, of, end)
+	if err != nil {
+		return 0, err
+	}
+	s.metrics.read(of.domain, fromShelf)
+	if b.first <= found.Covers {
+		if err := s.covered(ctx, of, domain, found, b, to); err != nil {
+			return found.Mark, err
+		}
+	}
+	return found.Mark, found.Pages(ctx, func(offset int64, p *angzarr.EventPage) error {
+		return to(item{root: of.root, sequence: p.GetNum(), next: offset + 1, page: p, size: proto.Size(p)})
+	})
+}
+
+// search looks a root up on the shelf.
+func (s *Service) search(ctx context.Context, of aggregate, end int64) (log.Domain, *snapshots.Found, error) {
+	if s.shelf == nil {
+		return log.Domain{}, nil, snapshots.ErrNotFound
+	}
+	domain, err := s.origins.get(ctx, of.domain)
+	if err != nil {
+		return domain, nil, errors.Join(snapshots.ErrNotFound, err)
+	}
+	found, err := s.shelf.Find(ctx, domain, of.partition, of.root)
+	if err != nil {
+		s.log.Debug("the shelf can't tell of a root's pages: they are searched for in the log", "domain", of.domain, "root", of.root, "error", err)
+		return domain, nil, err
+	}
+	if found.Mark > end {
+		// It may have moved on since. If not, it is of a log that was longer.
+		if now, st := s.end(ctx, of.domain, of.partition); st != nil || found.Mark > now {
+			return domain, nil, snapshots.ErrNotFound
+		}
+	}
+	return domain, found, nil
+}
+
+// covered gives pages that are before the snapshot, each from its place in the log.
+func (s *Service) covered(ctx context.Context, of aggregate, domain log.Domain, found *snapshots.Found, b bounds, to send) error {
+	generation := log.Generation{Cluster: domain.ClusterID, ID: domain.EventsID}
+	size := oneBatch
+	for next := b.first; next <= found.Covers; {
+		places, err := found.Places(ctx, next)
+		if err != nil {
+			return err
+		}
+		next += uint32(len(places))
+		for len(places) > 0 && places[0] < b.from {
+			places = places[1:]
+		}
+		for len(places) > 0 {
+			read, err := s.admin.Fetch(ctx, log.EventsTopic(of.domain), generation, of.partition, places[0], size)
+			if err != nil {
+				return err
+			}
+			got := 0
+			for i := range read.Records {
+				if got < len(places) && read.Records[i].Offset == places[got] {
+					if err := page(of.root, &read.Records[i], to); err != nil {
+						return err
+					}
+					got++
+				}
+			}
+			if got == 0 {
+				return snapshots.ErrNotFound // it was erased
+			}
+			if places = places[got:]; len(places) > 0 && places[0]-read.Next < near {
+				size = min(largest, 2*size)
+			} else {
+				size = oneBatch
+			}
+		}
+	}
+	return nil
+}
+
+// scan reads a stretch of the root's partition. It waits for transactions that are
+// open before its end.
+func (s *Service) scan(ctx context.Context, of aggregate, span log.Span, fn func(*log.Record) error) error {
+	if span.To-span.From > slowScan {
+		s.log.Warn("a root's pages are searched for in the log, which takes a while", "domain", of.domain, "root", of.root, "records", span.To-span.From)
+	}
+	size := smallest
+	for at, waited := span.From, 0; at < span.To; {
+		read, err := s.admin.Fetch(ctx, log.EventsTopic(of.domain), log.Generation{}, of.partition, at, size)
+		if err != nil {
+			return err
+		}
+		if read.Next == at {
+			pause(ctx, min(50*time.Millisecond, time.Millisecond<<min(waited, 6)))
+			waited++
+			continue
+		}
+		at, size, waited = read.Next, min(largest, 2*size), 0
+		s.metrics.searched(of.domain, len(read.Records))
+		for i := range read.Records {
+			if read.Records[i].Offset >= span.To {
+				return nil
+			}
+			if err := fn(&read.Records[i]); err != nil {
+				if err == log.ErrStop {
+					return nil
+				}
+				return err
+			}
+		}
+	}
+	return nil
+}
