@@ -82,7 +82,7 @@ func newBenchCommand() *cobra.Command {
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
-	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand())
+	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand())
 	return command
 }
 

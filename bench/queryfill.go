@@ -1,0 +1,92 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+)
+
+// inTransaction is how many pages are committed together.
+const inTransaction = 5000
+
+// fill writes the history: the first page of each root, then the second one of each,
+// and so on, so that a root's pages lie far from each other; the long root's are
+// spread evenly between them.
+func (q *queries) fill(ctx context.Context) error {
+	client, err := kgo.NewClient(clientOptions(q.Brokers, kgo.TransactionalID("bench-"+q.domain.Name),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(4*inTransaction))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	f := &filling{client: client, domain: q.domain, payload: make([]byte, q.Size)}
+	rand.Read(f.payload)
+	q.roots = make([]uuid.UUID, q.Aggregates)
+	for i := range q.roots {
+		q.roots[i] = uuid.New()
+	}
+	all := q.Aggregates * q.Pages
+	for i := range all {
+		if err := f.add(ctx, q.roots[i%q.Aggregates], uint32(i/q.Aggregates+1)); err != nil {
+			return err
+		}
+		for n := uint32(i*q.Long/all) + 1; n <= uint32((i+1)*q.Long/all); n++ {
+			if err := f.add(ctx, q.long, n); err != nil {
+				return err
+			}
+		}
+	}
+	return f.commit(ctx)
+}
+
+// filling is a transaction that grows.
+type filling struct {
+	client  *kgo.Client
+	domain  log.Domain
+	payload []byte
+	records []*kgo.Record
+}
+
+func (f *filling) add(ctx context.Context, root uuid.UUID, sequence uint32) error {
+	p := log.Page{
+		Root: log.Root(root), Sequence: sequence, CreatedAt: time.Now(), TypeURL: "type.googleapis.com/angzarr.bench.Event",
+		Value: f.payload, Cause: log.Cause{CommandID: uuid.NewString()},
+	}
+	r := p.Encode(f.domain.Name, partitioning.Of(p.Root, f.domain.Partitions))
+	f.records = append(f.records, r.ToClient())
+	if len(f.records) < inTransaction {
+		return nil
+	}
+	return f.commit(ctx)
+}
+
+func (f *filling) commit(ctx context.Context) error {
+	if len(f.records) == 0 {
+		return nil
+	}
+	if err := f.client.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := f.client.ProduceSync(ctx, f.records...).FirstErr(); err != nil {
+		return fmt.Errorf("produce: %w", err)
+	}
+	for p := range f.domain.Partitions {
+		for _, r := range f.records {
+			if r.Partition == p {
+				if err := log.Enter(ctx, f.client, r.Topic, p); err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	f.records = f.records[:0]
+	return f.client.EndTransaction(ctx, kgo.TryCommit)
+}
