@@ -239,10 +239,28 @@ func TestSynchronizeEverything(t *testing.T) {
 	if got := f.pages(2); got != "l2 a2" && got != "a2 l2" {
 		t.Fatalf("both: %s", got)
 	}
-	f.end()
 	again := w.follow(w.query, &angzarr.Query{Position: before})
 	if got := again.caughtUp(); !strings.Contains(got, "l1 l2") || !strings.Contains(got, "a2") || strings.Contains(got, "a1") {
 		t.Fatalf("resumed from before the new domain: %s", got)
+	}
+	again.end()
+
+	// A domain that is deleted stops nobody; made anew it is another one.
+	topic := log.EventsTopic(later.Name)
+	if _, err := kadm.NewClient(w.broker.Client(t)).DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("its tail has ended", func() bool { domains, _ := w.service.Tails(); return domains == 1 })
+	w.write(w.page(a, 3, "a"))
+	if got := f.pages(1); got != "a3" {
+		t.Fatalf("beside one that was deleted: %s", got)
+	}
+	w.broker.CreateTopic(t, topic, later.Partitions, "cleanup.policy", "compact")
+	w.writer = w.broker.Client(t, kgo.TransactionalID(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	in(later, "anew", 1)
+	w.known.add(later)
+	if got := f.pages(1); got != "anew1" {
+		t.Fatalf("one that was made anew: %s", got)
 	}
 }
 
