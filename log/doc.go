@@ -6,7 +6,7 @@
 //	                              root            → Snapshot
 //	                              root ‖ 0        → Erased
 //	angzarr.<domain>.outcomes     root            → Outcome
-//	angzarr.<domain>.dead-letters topic/partition/offset → what could not be done
+//	angzarr.<domain>.dead-letters topic/partition/offset[/group] → what could not be done
 //	angzarr.replies               command id      → Outcome with its pages
 //
 // Invariants:

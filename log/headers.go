@@ -4,8 +4,9 @@ package log
 // "ce_" and "content-type" are the CloudEvents Kafka protocol binding's, binary
 // mode; "traceparent" is W3C Trace Context's.
 const (
-	// HeaderKind tells a recorded EventBook ([KindEventBook]) from a
-	// CommandBook, which is what a commands topic holds without this header.
+	// HeaderKind tells a recorded EventBook ([KindEventBook]) and an erasure
+	// ([KindErasure]) from a CommandBook, which is what a commands topic holds
+	// without this header.
 	HeaderKind = "angzarr-kind"
 	// HeaderCommandID carries the command's id: on an event the command that
 	// led to it, on a forwarded command the id it had where it was read first.
@@ -40,7 +41,20 @@ const (
 	HeaderDeadNextPage = "angzarr-dead-next-page" // the root's next page then
 	// HeaderDeadCut is set on a dead letter that would have been too large: it
 	// has neither value nor headers of the original, which stands at the source.
-	HeaderDeadCut = "angzarr-dead-cut"
+	HeaderDeadCut       = "angzarr-dead-cut"
+	HeaderDeadKey       = "angzarr-dead-key"        // the original's key, where it had one
+	HeaderDeadNoValue   = "angzarr-dead-no-value"   // the original had no value
+	HeaderDeadCommandID = "angzarr-dead-command-id" // the id under which the command was handled
+	// HeaderDeadDropped is set on the tombstone of a letter that was given up,
+	// and says why.
+	HeaderDeadDropped = "angzarr-dead-dropped"
+
+	// HeaderReplayOf is set on a record that is written again because of a dead
+	// letter, whose id it is; HeaderReplayAttempts says how often it was tried.
+	HeaderReplayOf       = "angzarr-replay-of"
+	HeaderReplayAttempts = "angzarr-replay-attempts"
+
+	prefixDead = "angzarr-dead-"
 
 	headerContentType = "content-type"
 	headerSpecVersion = "ce_specversion"
@@ -51,5 +65,8 @@ const (
 	headerTime        = "ce_time"
 )
 
-// KindEventBook is the value of [HeaderKind] on a recorded EventBook.
-const KindEventBook = "event-book"
+// The values of [HeaderKind].
+const (
+	KindEventBook = "event-book" // an EventBook to record
+	KindErasure   = "erasure"    // an EraseRequest
+)

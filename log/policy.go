@@ -25,6 +25,8 @@ const (
 	// tombstoneRetention bounds how old a shelf's mark may be: half of it. A
 	// fleet that was off over a weekend should find its shelves valid.
 	tombstoneRetention = 7 * day
+	// droppedRetention is how long it can be read why a dead letter was dropped.
+	droppedRetention = 30 * day
 )
 
 // policy is what a topic must be. What it says is decided here, what is
@@ -67,8 +69,11 @@ func domainPolicies(domain string, offsetsRetention time.Duration) []policy {
 		},
 		{
 			topic: DeadLettersTopic(domain), cleanup: "compact", hazard: "dead letters that nobody has dealt with would be lost with time",
-			settings: map[string]string{},
-			tuning:   durable(nil),
+			settings: map[string]string{
+				"max.compaction.lag.ms": millis(erasureLag), // they may hold what was to be erased
+				"delete.retention.ms":   millis(droppedRetention),
+			},
+			tuning: durable(nil),
 		},
 	}
 }

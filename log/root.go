@@ -1,6 +1,10 @@
 package log
 
-import "fmt"
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
 
 const hexDigits = "0123456789abcdef"
 
@@ -15,6 +19,15 @@ func RootOf(b []byte) (Root, error) {
 	}
 	copy(r[:], b)
 	return r, nil
+}
+
+// ParseRoot reads what String gives.
+func ParseRoot(text string) (Root, error) {
+	b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(text) != 36 || len(b) != len(Root{}) {
+		return Root{}, fmt.Errorf("%q is no UUID", text)
+	}
+	return Root(b), nil
 }
 
 // String is the UUID's usual text form, 8-4-4-4-12 hex digits.
