@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -36,6 +37,40 @@ func (a *Admin) EnsureDomain(ctx context.Context, domain string, s TopicSettings
 // EnsureReplies is [EnsureReplies].
 func (a *Admin) EnsureReplies(ctx context.Context, s TopicSettings) (int32, error) {
 	return EnsureReplies(ctx, a.client, s)
+}
+
+// EnsureProjections is [EnsureProjections].
+func (a *Admin) EnsureProjections(ctx context.Context, projector string, s TopicSettings) (Projections, error) {
+	return EnsureProjections(ctx, a.client, projector, s)
+}
+
+// Enrol is [Cluster.Enrol].
+func (a *Admin) Enrol(ctx context.Context, c Cluster, group, domain string) error {
+	return c.Enrol(ctx, a.client, group, domain)
+}
+
+// Committed gives the offsets that a group has committed for a topic.
+func (a *Admin) Committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
+	offsets, err := kadm.NewClient(a.client).FetchOffsets(ctx, group)
+	if err == nil {
+		err = offsets.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("group %s: fetch offsets: %w", group, err)
+	}
+	committed := make(map[int32]int64)
+	for partition, o := range offsets[topic] {
+		committed[partition] = o.At
+	}
+	return committed, nil
+}
+
+// DeleteGroup forgets a group without members, and what it has committed.
+func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
+	if _, err := kadm.NewClient(a.client).DeleteGroup(ctx, group); err != nil {
+		return fmt.Errorf("delete group %s: %w", group, err)
+	}
+	return nil
 }
 
 // Domains is [Domains].

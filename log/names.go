@@ -13,6 +13,11 @@ const RepliesTopic = prefix + "replies"
 // GroupPrefix begins the names of all groups: workers', projectors' and sagas'.
 const GroupPrefix = prefix
 
+// GroupsTopic says which readers of events have begun: a group that has no
+// committed offsets is a new one only if it is not there. Whoever commits
+// offsets alone writes its group there too.
+const GroupsTopic = prefix + "groups"
+
 const (
 	prefix = "angzarr."
 
@@ -23,7 +28,7 @@ const (
 
 	// No domain can have these names: its topics, or its group, would be those
 	// of projectors and sagas (angzarr.projections.<projector>, and the groups
-	// angzarr.projector.<name> and angzarr.saga.<name>).
+	// angzarr.projector.<name>.<domain> and angzarr.saga.<name>.<domain>).
 	projections, projector, saga = "projections", "projector", "saga"
 
 	// maxDomain leaves room for the longest rest of a name: Kafka takes 249
@@ -47,6 +52,17 @@ func DeadLettersTopic(domain string) string { return prefix + domain + deadLette
 
 // Group is the consumer group whose members own a domain's partitions.
 func Group(domain string) string { return prefix + domain }
+
+// ProjectionsTopic holds the latest of what a projector made of each root.
+func ProjectionsTopic(name string) string { return prefix + projections + "." + name }
+
+// ProjectorGroup is the consumer group of a projector on a domain's events.
+func ProjectorGroup(name, domain string) string {
+	return prefix + projector + "." + name + "." + domain
+}
+
+// SagaGroup is the consumer group of a saga on a domain's events.
+func SagaGroup(name, domain string) string { return prefix + saga + "." + name + "." + domain }
 
 // DomainOf is the domain that a commands topic belongs to, and false for every
 // other topic.

@@ -102,6 +102,20 @@ func repliesPolicy() policy {
 	}
 }
 
+func projectionsPolicy(projector string) policy {
+	return policy{
+		topic: ProjectionsTopic(projector), cleanup: "compact", hazard: "projections of aggregates that don't change would be lost with time",
+		tuning: durable(nil),
+	}
+}
+
+func groupsPolicy() policy {
+	return policy{
+		topic: GroupsTopic, cleanup: "compact", hazard: "projectors and sagas that were off for long would begin anew",
+		tuning: durable(nil),
+	}
+}
+
 // durable adds what an acknowledged write relies on. An unclean election
 // would bring back a broker that lacks acknowledged pages.
 func durable(tuning map[string]string) map[string]string {

@@ -70,7 +70,7 @@ func EnsureDomain(ctx context.Context, client *kgo.Client, domain string, s Topi
 	if d.ClusterID, err = clusterID(ctx, admin); err != nil {
 		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
 	}
-	if err := commitFirstOffsets(ctx, admin, d); err != nil {
+	if err := commitFirstOffsets(ctx, admin, Group(domain), CommandsTopic(domain), false); err != nil {
 		return Domain{}, fmt.Errorf("domain %s: %w", domain, err)
 	}
 	return d, nil
@@ -81,6 +81,23 @@ func EnsureDomain(ctx context.Context, client *kgo.Client, domain string, s Topi
 func EnsureReplies(ctx context.Context, client *kgo.Client, s TopicSettings) (int32, error) {
 	found, err := ensureTopics(ctx, kadm.NewClient(client), []policy{repliesPolicy()}, s)
 	return found[RepliesTopic].partitions, err
+}
+
+// Projections is a projector's topic that has been checked.
+type Projections struct {
+	Partitions int32
+	MaxBytes   int32 // of a batch of records after compression
+}
+
+// EnsureProjections does the same for a projector's topic.
+func EnsureProjections(ctx context.Context, client *kgo.Client, projector string, s TopicSettings) (Projections, error) {
+	p := projectionsPolicy(projector)
+	found, err := ensureTopics(ctx, kadm.NewClient(client), []policy{p}, s)
+	if err != nil {
+		return Projections{}, fmt.Errorf("projector %s: %w", projector, err)
+	}
+	state := found[p.topic]
+	return Projections{state.partitions, int32(state.number("max.message.bytes"))}, nil
 }
 
 // Domains are the names of all domains on the cluster, each with its number of
