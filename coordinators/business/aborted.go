@@ -3,6 +3,7 @@ package business
 import (
 	"errors"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
@@ -32,7 +33,7 @@ func (w *Worker) notCommitted(batch []*decision, err error) {
 	}
 	w.decided = append(again, w.decided...)
 	w.paused = true
-	w.later(w.work, retryAfter(w.failures), func() { w.paused = false })
+	w.later(w.work, calls.RetryAfter(w.failures), func() { w.paused = false })
 	w.step() // what does not wait for a commit
 }
 

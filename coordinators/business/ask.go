@@ -3,6 +3,7 @@ package business
 import (
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -26,14 +27,14 @@ func (w *Worker) ask(l *line, c *command) {
 func (w *Worker) askMore() {
 	now := time.Now()
 	n := 0
-	for ; n < len(w.toAsk) && w.asking.may(now); n++ {
+	for ; n < len(w.toAsk) && w.asking.May(now); n++ {
 		w.call(w.toAsk[n].line, w.toAsk[n].command, now)
 	}
 	clear(w.toAsk[:n])
 	if w.toAsk = w.toAsk[n:]; len(w.toAsk) == 0 {
 		w.toAsk = nil
 	} else {
-		w.wakeAfter(slowAfter)
+		w.wakeAfter(calls.SlowAfter)
 	}
 }
 
@@ -61,10 +62,10 @@ func (w *Worker) call(l *line, c *command, now time.Time) {
 	request := contextual(w.cover, l.book, c)
 	last := l.book.Last()
 	c.attempts++
-	asked := w.asking.ask(now)
+	asked := w.asking.Ask(now)
 	ctx, hangUp := w.calling(c, now)
 	l.hangUp = hangUp
-	w.loop.asideOn(w.askers.do, func() func() {
+	w.loop.AsideOn(w.askers.Do, func() func() {
 		begun := time.Now()
 		answered, st := w.logic.ask(ctx, c.cause.Traceparent, request)
 		if hangUp != nil {
@@ -77,7 +78,7 @@ func (w *Worker) call(l *line, c *command, now time.Time) {
 		}
 		return func() {
 			l.hangUp = nil
-			w.asking.answered(asked, time.Now())
+			w.asking.Answered(asked, time.Now())
 			if st != nil {
 				w.failed(d, st)
 			} else {
@@ -123,7 +124,7 @@ func (w *Worker) failed(d *decision, st *status.Status) {
 // the caller does, so that the caller hears why.
 func (w *Worker) again(l *line, c *command, st *status.Status) bool {
 	c.unavailable.Store(status.Newf(codes.Unavailable, "business logic of domain %s can't be reached, or is overloaded: %s", w.domain.Name, st.Message()))
-	pause := retryAfter(c.attempts)
+	pause := calls.RetryAfter(c.attempts)
 	if at, bounded := c.ctx.Deadline(); bounded {
 		left := time.Until(at) - notice
 		if left <= 0 {

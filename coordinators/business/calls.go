@@ -40,7 +40,7 @@ func (w *Worker) Record(ctx context.Context, book *angzarr.EventBook, traceparen
 func (w *Worker) submit(ctx context.Context, c *command) (*angzarr.EventBook, error) {
 	c.ctx, c.arrived = ctx, time.Now()
 	c.answer = make(chan answer, 1)
-	if !w.loop.do(func() { w.called(c) }) {
+	if !w.loop.Do(func() { w.called(c) }) {
 		return nil, ErrNotOwner
 	}
 	select {
@@ -63,7 +63,7 @@ func (w *Worker) submit(ctx context.Context, c *command) (*angzarr.EventBook, er
 // Owns says whether the worker takes commands for the partition.
 func (w *Worker) Owns(partition int32) bool {
 	owned := false
-	w.loop.call(func() {
+	w.loop.Call(func() {
 		p := w.parts[partition]
 		owned = p != nil && !p.closing
 	})

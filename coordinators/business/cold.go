@@ -3,6 +3,7 @@ package business
 import (
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
@@ -19,7 +20,7 @@ func (w *Worker) load(l *line) {
 		return
 	}
 	p.inLoad = true
-	w.loop.do(func() { w.loadCold(p) }) // after what else arrived with it
+	w.loop.Do(func() { w.loadCold(p) }) // after what else arrived with it
 }
 
 func (w *Worker) loadCold(p *part) {
@@ -29,7 +30,7 @@ func (w *Worker) loadCold(p *part) {
 		p.inLoad = false
 		return
 	}
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		w.loadBooks(p, cold)
 		return func() {
 			for _, l := range cold {
@@ -54,6 +55,6 @@ func (w *Worker) loadBooks(p *part, cold []*line) {
 		w.metrics.loaded(len(roots), time.Since(begun))
 	case p.ctx.Err() == nil:
 		w.log.Warn("books could not be read back; trying again", "partition", p.claim.Partition, "books", len(roots), "error", err)
-		wait(p.ctx, retryAfter(3))
+		calls.Wait(p.ctx, calls.RetryAfter(3))
 	}
 }

@@ -3,7 +3,6 @@ package business
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -88,9 +87,4 @@ func (c *command) reply(book *angzarr.EventBook, err error) {
 type answer struct {
 	book *angzarr.EventBook
 	err  error
-}
-
-// sourceOf names a record, as topic/partition/offset.
-func sourceOf(r *log.Record) string {
-	return r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
 }

@@ -23,7 +23,7 @@ func (w *Worker) step() {
 	if len(w.committing) > 0 || len(w.decided) == 0 || w.paused {
 		return
 	}
-	if pause := w.asking.wait(time.Now(), len(w.toAsk) > 0); pause > 0 {
+	if pause := w.asking.Wait(time.Now(), len(w.toAsk) > 0); pause > 0 {
 		w.wakeAfter(pause)
 		return
 	}
@@ -38,7 +38,7 @@ func (w *Worker) wakeAfter(d time.Duration) {
 	}
 	w.wakeAt = at
 	time.AfterFunc(d, func() {
-		w.loop.do(func() {
+		w.loop.Do(func() {
 			if w.wakeAt.Equal(at) {
 				w.wakeAt = time.Time{}
 			}
@@ -77,9 +77,9 @@ func (w *Worker) commit() {
 	}
 	w.committing = append(w.committing, w.decided[:n]...)
 	w.decided = append(w.decided[:0], w.decided[n:]...)
-	w.asking.committing()
+	w.asking.Committing()
 	w.metrics.batch(n)
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		begun := time.Now()
 		err := w.member.Commit(w.work, tx)
 		took := time.Since(begun)
@@ -99,7 +99,7 @@ func (w *Worker) committed(records []log.Record, took time.Duration, err error) 
 	w.failures = 0
 	w.oneByOne = max(0, w.oneByOne-1)
 	w.metrics.stage(stageCommit, took)
-	w.asking.committed(took)
+	w.asking.Committed(took)
 	for _, d := range batch {
 		mine := records[:d.records]
 		records = records[d.records:]

@@ -20,6 +20,7 @@ type decision struct {
 	repeat   *angzarr.EventBook // the pages of the first time, if it is a repeat
 	dead     bool               // it is to become a dead letter
 	forward  bool               // it is to go to the partition where it belongs
+	notify   int32              // of how many partitions the domain is that is to be told of its rejection, 0 if none is
 
 	records int  // how many its transaction writes for it
 	size    int  // and of how many bytes
@@ -78,6 +79,8 @@ func (w *Worker) decideOn(d *decision) {
 	}
 	w.metrics.stage(stageDecide, time.Since(d.arrived))
 	switch {
+	case d.polled != nil && d.refused != nil:
+		w.rejected(d)
 	case d.polled != nil:
 		w.decided = append(w.decided, d)
 	case d.repeat != nil:

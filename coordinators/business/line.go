@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
@@ -116,19 +117,10 @@ func (w *Worker) pause(l *line, c *command, d time.Duration, again func()) {
 
 // later runs f on the loop after a pause, or as soon as ctx ends.
 func (w *Worker) later(ctx context.Context, d time.Duration, f func()) {
-	w.loop.aside(func() func() {
-		wait(ctx, d)
+	w.loop.Aside(func() func() {
+		calls.Wait(ctx, d)
 		return func() { f(); w.step() }
 	})
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // finish ends a command. Each is finished once.

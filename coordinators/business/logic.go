@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
@@ -18,10 +19,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
-
-// logicTimeout bounds one call of business logic, so that a service that hangs
-// holds a root for so long and no longer.
-const logicTimeout = 30 * time.Second
 
 // notice is how long before its deadline a caller is told why.
 const notice = 50 * time.Millisecond
@@ -63,7 +60,7 @@ type logic struct {
 }
 
 func newLogic(conn grpc.ClientConnInterface, limit int) logic {
-	return logic{conn: conn, limit: limit, timeout: logicTimeout, options: []grpc.CallOption{
+	return logic{conn: conn, limit: limit, timeout: calls.Timeout, options: []grpc.CallOption{
 		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(64 << 20), grpc.StaticMethod(),
 	}}
 }
@@ -78,8 +75,8 @@ func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*
 	switch {
 	case err == nil:
 		return answered, nil
-	case context.Cause(ctx) == errHung:
-		return nil, status.New(codes.DeadlineExceeded, errHung.Error())
+	case context.Cause(ctx) == calls.ErrHung:
+		return nil, status.New(codes.DeadlineExceeded, calls.ErrHung.Error())
 	}
 	return nil, l.explain(status.Convert(err), size)
 }
@@ -88,7 +85,7 @@ func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*
 // overloaded. gRPC has one code for both, and says only in its text which of
 // the two messages it was.
 func (l *logic) explain(st *status.Status, request int) *status.Status {
-	if st.Code() != codes.ResourceExhausted || !strings.Contains(st.Message(), "larger than max") {
+	if !calls.TooLarge(st) {
 		return st
 	}
 	if strings.Contains(st.Message(), fmt.Sprintf("(%d vs.", request)) {
@@ -140,12 +137,6 @@ func fateOf(st *status.Status) fate {
 		return retry
 	}
 	return broken
-}
-
-// retryAfter is the pause before business logic is asked again.
-func retryAfter(attempts int) time.Duration {
-	const first, most = 20 * time.Millisecond, 2 * time.Second
-	return min(most, first<<min(attempts, 10))
 }
 
 // encoded is a message that is bytes already.

@@ -51,18 +51,6 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	before := time.Duration(0)
-	for attempts := range 100 {
-		d := retryAfter(attempts)
-		if d < before || d <= 0 || d > 2*time.Second {
-			t.Fatalf("attempt %d waits %v, the one before %v", attempts, d, before)
-		}
-		before = d
-	}
-}
-
-// What goes to business logic is put together of bytes.
 func TestContextual(t *testing.T) {
 	book := bookWith(t, 3)
 	commands := &angzarr.CommandBook{Cover: theCover(), Pages: []*angzarr.CommandPage{{Command: payload("C")}}}

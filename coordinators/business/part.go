@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/internal/seam"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -16,7 +17,7 @@ type part struct {
 	claim *partitioning.Claim
 	ctx   context.Context // ends with the part
 	end   context.CancelFunc
-	shift shift
+	shift calls.Shift
 
 	ready   bool       // its books are folded to the high watermark
 	closing bool       // it is being revoked: what is decided still commits
@@ -38,7 +39,7 @@ type part struct {
 // Assigned is called by the member: it takes the partitions over, which means to
 // fold their books from the log up to the high watermark.
 func (w *Worker) Assigned(claims []*partitioning.Claim) {
-	w.loop.do(func() {
+	w.loop.Do(func() {
 		if w.stopping {
 			return
 		}
@@ -58,7 +59,7 @@ func (w *Worker) Assigned(claims []*partitioning.Claim) {
 // takeOver makes a partition ready. It tries for as long as the claim lasts.
 func (w *Worker) takeOver(p *part) {
 	begun := time.Now()
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		records := 0
 		for attempt := 0; p.ctx.Err() == nil; attempt++ {
 			err := w.restore(p, func(n int) { records = n })
@@ -67,7 +68,7 @@ func (w *Worker) takeOver(p *part) {
 			}
 			if p.ctx.Err() == nil {
 				w.log.Warn("a takeover is tried again", "partition", p.claim.Partition, "error", err)
-				wait(p.ctx, retryAfter(attempt))
+				calls.Wait(p.ctx, calls.RetryAfter(attempt))
 			}
 		}
 		return func() {
@@ -93,7 +94,7 @@ func (w *Worker) tookOver(p *part, records int, took time.Duration) {
 	}
 	w.admit(p)
 	w.step()
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		w.books.Keep(p.ctx, w.read, w.end(p), p.claim.Partition)
 		return func() {}
 	})

@@ -14,7 +14,7 @@ func (w *Worker) prove() {
 	for p := range partsOf(asking) {
 		claims = append(claims, p.claim)
 	}
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		err := w.prover(w.work, claims)
 		return func() { w.proved(asking, err) }
 	})

@@ -20,7 +20,7 @@ import (
 // given back all the same.
 func read(domain string, r *log.Record) (*command, *status.Status) {
 	c := &command{ctx: context.Background(), polled: r, replyTo: -1}
-	c.cause.Source = sourceOf(r)
+	c.cause.Source = r.Source().String()
 	c.cause.CommandID = c.cause.Source
 	for i := range r.Headers {
 		c.readHeader(r.Headers[i].Key, string(r.Headers[i].Value))
@@ -60,6 +60,10 @@ func (c *command) readHeader(key, value string) {
 		if traceparent.MatchString(value) {
 			c.cause.Traceparent = value
 		}
+	case log.HeaderHops:
+		if n, err := strconv.ParseUint(value, 10, 32); err == nil {
+			c.cause.Hops = uint32(n)
+		}
 	case log.HeaderReplyTo:
 		if n, err := strconv.ParseInt(value, 10, 32); err == nil && n >= 0 {
 			c.replyTo = int32(n)
@@ -93,7 +97,7 @@ func (c *command) readCommands(domain string, value []byte) *status.Status {
 	}
 	c.identify(ordered.commandID, ordered.correlationID)
 	c.order = ordered
-	c.cause.Hops = ordered.hops
+	c.cause.Hops = max(c.cause.Hops, ordered.hops)
 	c.encode(value)
 	return nil
 }
@@ -107,6 +111,10 @@ func orderOf(book *angzarr.CommandBook) order {
 	}
 	for _, p := range book.Pages {
 		o.synchronous = o.synchronous || p.GetSynchronous()
+		o.notification = o.notification || isNotification(p.Command.TypeUrl)
+	}
+	if origin := book.SagaOrigin; origin.GetSaga() != "" && checkCover(origin.Cause) == nil {
+		o.origin = origin
 	}
 	return o
 }

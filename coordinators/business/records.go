@@ -1,7 +1,6 @@
 package business
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -37,6 +36,9 @@ func (w *Worker) write(s *log.Sheet, d *decision, now time.Time) {
 		key = d.root[:]
 	}
 	s.AddOutcome(key, outcomeOf(w.domain.Name, d), partition)
+	if d.notify > 0 {
+		s.Records = append(s.Records, notificationOf(d))
+	}
 }
 
 const (
@@ -76,33 +78,17 @@ func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 // is known about why.
 func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
 	r := d.polled
-	value, headers := r.Value, append([]log.Header(nil), r.Headers...)
-	if d.cut {
-		value, headers = nil, []log.Header{{Key: log.HeaderDeadCut, Value: []byte("true")}}
+	l := log.DeadLetter{
+		ID:  log.LetterID{Source: r.Source()},
+		Key: r.Key, Value: r.Value, Headers: r.Headers, Cut: d.cut,
+		CommandID: d.cause.CommandID, Root: d.root, Rooted: d.rooted,
+		Cause: d.refused.Code().String(), Message: start(d.refused.Message(), mostSaid),
+		Attempts: max(1, d.attempts), Time: now,
 	}
-	headers = append(headers,
-		log.Header{Key: log.HeaderSource, Value: []byte(sourceOf(r))},
-		log.Header{Key: log.HeaderDeadCause, Value: []byte(d.refused.Code().String())},
-		log.Header{Key: log.HeaderDeadMessage, Value: []byte(start(d.refused.Message(), mostSaid))},
-		log.Header{Key: log.HeaderDeadTime, Value: []byte(now.UTC().Format(time.RFC3339Nano))},
-		log.Header{Key: log.HeaderDeadAttempts, Value: []byte(strconv.Itoa(max(1, d.attempts)))},
-	)
 	if d.line != nil {
-		next := uint64(d.line.book.Last()) + 1
-		headers = append(headers,
-			log.Header{Key: log.HeaderDeadRoot, Value: []byte(d.root.String())},
-			log.Header{Key: log.HeaderDeadNextPage, Value: strconv.AppendUint(nil, next, 10)})
+		l.NextPage = d.line.book.Last() + 1
 	}
-	if d.cause.CommandID != "" && r.Header(log.HeaderCommandID) == nil {
-		headers = append(headers, log.Header{Key: log.HeaderCommandID, Value: []byte(d.cause.CommandID)})
-	}
-	if value == nil {
-		value = []byte{} // nil would be a tombstone
-	}
-	return log.Record{
-		Topic: log.DeadLettersTopic(w.domain.Name), Partition: d.part.claim.Partition,
-		Key: []byte(sourceOf(r)), Value: value, Headers: headers,
-	}
+	return l.Encode(w.domain.Name)
 }
 
 // forwardOf sends a misrouted command to where it belongs. It keeps the id that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
@@ -20,7 +21,7 @@ func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, 
 		return
 	}
 	p := l.part
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		var pages []*angzarr.EventPage
 		err := w.eachPage(p.ctx, p.claim.Partition, l.root, first, last, offset, func(page *log.Page) {
 			pages = append(pages, page.Proto())
@@ -43,7 +44,7 @@ func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, 
 // has no more than a hint.
 func (w *Worker) lookUp(l *line, c *command, was snapshots.Applied, repeat func([]*angzarr.EventPage)) {
 	p := l.part
-	w.loop.aside(func() func() {
+	w.loop.Aside(func() func() {
 		var pages []*angzarr.EventPage
 		err := w.eachPage(p.ctx, p.claim.Partition, l.root, was.First, was.Last, was.Offset, func(page *log.Page) {
 			if page.Cause.CommandID == c.cause.CommandID {
@@ -76,7 +77,7 @@ func (w *Worker) uncollected(l *line, c *command, err error) {
 	case errors.Is(err, errMissing):
 		w.decideOn(&decision{command: c, line: l, refused: status.New(codes.DataLoss, err.Error()), dead: true})
 	case c.polled != nil:
-		w.pause(l, c, retryAfter(c.reads), func() { w.decide(l, c) })
+		w.pause(l, c, calls.RetryAfter(c.reads), func() { w.decide(l, c) })
 	default:
 		w.finish(c, nil, status.Error(codes.Unavailable, err.Error()))
 		w.free(l)

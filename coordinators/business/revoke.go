@@ -1,16 +1,8 @@
 package business
 
 import (
-	"time"
-
+	"github.com/angzarr/angzarr-kafka/coordinators/loop"
 	"github.com/angzarr/angzarr-kafka/partitioning"
-)
-
-const (
-	// revokeTimeout bounds how long a rebalance waits for what is under way.
-	revokeTimeout = 8 * time.Second
-	// lastCalls is how long business logic may still take to answer by then.
-	lastCalls = time.Second
 )
 
 // Revoked is called by the member before it gives partitions up. What business
@@ -18,7 +10,7 @@ const (
 // rest is left to the next owner.
 func (w *Worker) Revoked(claims []*partitioning.Claim) {
 	done := make(chan struct{})
-	ok := w.loop.do(func() {
+	ok := w.loop.Do(func() {
 		left := 0
 		closed := func() {
 			if left--; left == 0 {
@@ -44,21 +36,8 @@ func (w *Worker) Revoked(claims []*partitioning.Claim) {
 		w.step()
 	})
 	if ok {
-		timeout := time.NewTimer(w.revokeTimeout)
-		defer timeout.Stop()
-		calls := time.NewTimer(lastCalls)
-		defer calls.Stop()
-	drain:
-		for {
-			select {
-			case <-done:
-				break drain
-			case <-calls.C:
-				w.loop.do(func() { w.cancelCalls(claims) })
-			case <-timeout.C:
-				w.log.Warn("gave partitions up with a commit under way", "partitions", len(claims))
-				break drain
-			}
+		if !loop.Drain(done, w.revokeTimeout, func() { w.loop.Do(func() { w.cancelCalls(claims) }) }) {
+			w.log.Warn("gave partitions up with a commit under way", "partitions", len(claims))
 		}
 		w.flush(claims)
 	}
@@ -85,7 +64,7 @@ func (w *Worker) cancelCalls(claims []*partitioning.Claim) {
 
 // Lost is called by the member when partitions are gone.
 func (w *Worker) Lost(claims []*partitioning.Claim) {
-	w.loop.call(func() {
+	w.loop.Call(func() {
 		for _, claim := range claims {
 			if p := w.parts[claim.Partition]; p != nil && p.claim == claim {
 				w.drop(p)

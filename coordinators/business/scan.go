@@ -4,6 +4,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -16,6 +17,8 @@ type order struct {
 	expected                 uint32 // the number that the first new page must get, 0 if unchecked
 	synchronous              bool   // any page of the book asks for it
 	hops                     uint32
+	origin                   *angzarr.SagaOrigin // nil if no saga emitted it, or none that can be told
+	notification             bool                // it tells of a rejected command
 }
 
 // scan reads an encoded CommandBook without making a message of it, which takes a
@@ -88,7 +91,7 @@ func scanPayload(payload []byte) bool {
 		switch {
 		case number == 1 && len(value) > 0:
 			types++
-			return value[len(value)-1] != '/' && utf8.Valid(value)
+			return value[len(value)-1] != '/' && utf8.Valid(value) && !isNotification(string(value))
 		case number == 2 && value != nil:
 			return true
 		}

@@ -6,10 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
+	"github.com/angzarr/angzarr-kafka/coordinators/loop"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/snapshots"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 )
 
 // Config is what a worker needs.
@@ -21,12 +24,20 @@ type Config struct {
 	Logic   grpc.ClientConnInterface
 	Books   *snapshots.Books
 	Replies *log.Writer
+	Domains Domains
 	Metrics *Metrics
 	Logger  *slog.Logger
 
 	OpenBook int // limits.open_book, in bytes
 	Answer   int // limits.answer, in bytes
 	Waiting  int // limits.waiting: commands that wait at the same time
+}
+
+// Domains knows the cluster's domains.
+type Domains interface {
+	// Find gives a domain's number of partitions, or a status that names the
+	// field and the domains there are.
+	Find(ctx context.Context, field, domain string) (int32, *status.Status)
 }
 
 // Worker is one member of a domain's consumer group: the only writer of the
@@ -39,12 +50,13 @@ type Worker struct {
 	logic   logic
 	books   *snapshots.Books
 	replies *log.Writer
+	domains Domains
 	metrics counts
 	log     *slog.Logger
 	cover   []byte // see coverBefore
 	limits  limits
-	loop    *loop
-	askers  *askers
+	loop    *loop.Loop
+	askers  *loop.Askers
 	work    context.Context // ends when the worker has given its partitions up
 
 	revokeTimeout time.Duration
@@ -63,7 +75,7 @@ type Worker struct {
 	wakeAt     time.Time   // when the next step is due by itself; zero if none is
 	unproved   []*decision // refusals that wait for the group's word
 	proving    bool
-	asking     asking
+	asking     calls.Asking
 	toAsk      []question // wait for asking to allow it
 }
 
@@ -75,10 +87,10 @@ func NewWorker(c Config) *Worker {
 	w := &Worker{
 		domain: c.Domain, cluster: c.Cluster, sheet: log.NewSheet(c.Domain.Name),
 		logic: newLogic(c.Logic, c.Answer),
-		books: c.Books, replies: c.Replies, metrics: c.Metrics.of(c.Domain.Name),
+		books: c.Books, replies: c.Replies, domains: c.Domains, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
-		loop: newLoop(), askers: newAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
-		revokeTimeout: revokeTimeout,
+		loop: loop.New(), askers: loop.NewAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
+		revokeTimeout: loop.DrainTimeout,
 		limits: limits{
 			openBook: c.OpenBook, answer: c.Answer, waiting: c.Waiting,
 			page: int(c.Domain.EventsMaxBytes) - headroom,
@@ -115,11 +127,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopWork()
 	w.work = work
 	var group sync.WaitGroup
-	group.Go(w.loop.run)
+	group.Go(w.loop.Run)
 	if err := w.member.Join(); err != nil {
-		w.loop.end()
+		w.loop.End()
 		group.Wait()
-		w.askers.end()
+		w.askers.End()
 		return err
 	}
 	polling, stopPolling := context.WithCancel(ctx)
@@ -134,7 +146,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopPolling()
 	w.stop(stopWork)
 	group.Wait()
-	w.askers.end()
+	w.askers.End()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	w.member.Leave(leaving)
@@ -149,7 +161,7 @@ const leaveTimeout = 3 * time.Second
 // under way after that is cut short: the log tells what became of it.
 func (w *Worker) stop(stopWork func()) {
 	var claims []*partitioning.Claim
-	w.loop.call(func() {
+	w.loop.Call(func() {
 		w.stopping = true
 		for _, p := range w.parts {
 			claims = append(claims, p.claim)
@@ -157,7 +169,7 @@ func (w *Worker) stop(stopWork func()) {
 	})
 	w.Revoked(claims)
 	stopWork()
-	w.loop.end()
+	w.loop.End()
 }
 
 // poll hands polled records to the loop until ctx ends.
@@ -171,7 +183,7 @@ func (w *Worker) poll(ctx context.Context) {
 		if len(polled) > 0 {
 			// The loop takes its time when it is busy: then it is better not
 			// to poll more meanwhile.
-			w.loop.call(func() { w.polled(polled) })
+			w.loop.Call(func() { w.polled(polled) })
 		}
 	}
 }

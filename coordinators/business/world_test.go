@@ -57,6 +57,18 @@ func newWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	return w
 }
 
+// Find is what a front door knows of domains.
+func (w *world) Find(ctx context.Context, field, domain string) (int32, *status.Status) {
+	all, err := log.Domains(ctx, w.client)
+	if err != nil {
+		return 0, status.New(codes.Unavailable, err.Error())
+	}
+	if all[domain] == 0 {
+		return 0, status.Newf(codes.NotFound, "%s: there is no domain %q", field, domain)
+	}
+	return all[domain], nil
+}
+
 // worker is a business worker on a wire of its own.
 type worker struct {
 	*business.Worker
@@ -101,7 +113,7 @@ func (w *world) worker(logic grpc.ClientConnInterface, opts ...option) *worker {
 			Identity: x.id, TopicID: w.domain.CommandsID, TransactionVersion: w.facts.TransactionVersion,
 			MissingOffsets: partitioning.RefuseMissing,
 		},
-		Logic: logic, Replies: replies, Metrics: metrics, Logger: w.Cluster.Logger,
+		Logic: logic, Replies: replies, Domains: w, Metrics: metrics, Logger: w.Cluster.Logger,
 		OpenBook: 3 << 20, Answer: 4 << 20, Waiting: 10_000,
 	}
 	config.Cluster.Brokers = []string{x.wire.Addr()}

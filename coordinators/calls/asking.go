@@ -1,14 +1,14 @@
-package business
+package calls
 
 import "time"
 
 const (
-	// maxFresh bounds the calls of business logic that are under way, but for
+	// MaxFresh bounds the calls of a service that are under way, but for
 	// slow ones: more only wait for each other, in memory.
-	maxFresh = 256
-	// slowAfter is when a call no longer counts: its logic waits for something
+	MaxFresh = 256
+	// SlowAfter is when a call no longer counts: its service waits for something
 	// else than this machine, and many such calls may be under way.
-	slowAfter = 20 * time.Millisecond
+	SlowAfter = 20 * time.Millisecond
 	// gatherTimes is how many times the usual call a commit waits for commands
 	// that are being decided, and gatherShare the part of a usual commit that
 	// it waits at most.
@@ -16,29 +16,29 @@ const (
 	gatherShare = 2
 )
 
-// asking follows the calls of business logic that are under way: how many may be
+// Asking follows the calls of a service that are under way: how many may be
 // made, and how long a commit should wait for them. A transaction costs the same
 // with one command as with many, so committing half of what is about to be
 // decided doubles what the other half waits.
-type asking struct {
-	calls  []*asked      // in the order in which they were made
+type Asking struct {
+	calls  []*Asked      // in the order in which they were made
 	fresh  int           // those that are neither answered nor slow
 	usual  time.Duration // of a call that is not slow, about
 	commit time.Duration // of a transaction, about
 	gather time.Time     // until when the next commit waits; zero if it doesn't yet
 }
 
-// asked is a call of business logic.
-type asked struct {
+// Asked is one call.
+type Asked struct {
 	at         time.Time
 	done, slow bool
 }
 
-// may says whether another call may be made now.
-func (a *asking) may(now time.Time) bool {
+// May says whether another call may be made now.
+func (a *Asking) May(now time.Time) bool {
 	for len(a.calls) > 0 {
 		first := a.calls[0]
-		if !first.done && now.Sub(first.at) < slowAfter {
+		if !first.done && now.Sub(first.at) < SlowAfter {
 			break
 		}
 		if !first.done {
@@ -47,19 +47,22 @@ func (a *asking) may(now time.Time) bool {
 		}
 		a.calls = a.calls[1:]
 	}
-	return a.fresh < maxFresh
+	return a.fresh < MaxFresh
 }
 
-// ask counts a call.
-func (a *asking) ask(now time.Time) *asked {
-	call := &asked{at: now}
+// Fresh is how many calls count.
+func (a *Asking) Fresh() int { return a.fresh }
+
+// Ask counts a call.
+func (a *Asking) Ask(now time.Time) *Asked {
+	call := &Asked{at: now}
 	a.calls = append(a.calls, call)
 	a.fresh++
 	return call
 }
 
-// answered counts its answer.
-func (a *asking) answered(call *asked, now time.Time) {
+// Answered counts its answer.
+func (a *Asking) Answered(call *Asked, now time.Time) {
 	call.done = true
 	if !call.slow {
 		a.fresh--
@@ -75,12 +78,12 @@ func about(usual, took time.Duration) time.Duration {
 	return usual + (took-usual)/16
 }
 
-// wait is how long a commit should wait now for commands that are about to be
+// Wait is how long a commit should wait now for commands that are about to be
 // decided, 0 not to. Logic that is slow beside a commit is not waited for; but
 // where more wait to be asked than may be, the answers come without a pause, and
 // each commit takes as many as come while one lasts.
-func (a *asking) wait(now time.Time, more bool) time.Duration {
-	a.may(now)
+func (a *Asking) Wait(now time.Time, more bool) time.Duration {
+	a.May(now)
 	most := a.commit / gatherShare
 	patience := min(gatherTimes*a.usual, most)
 	switch {
@@ -97,8 +100,8 @@ func (a *asking) wait(now time.Time, more bool) time.Duration {
 	return max(0, a.gather.Sub(now))
 }
 
-// committing begins anew.
-func (a *asking) committing() { a.gather = time.Time{} }
+// Committing begins anew.
+func (a *Asking) Committing() { a.gather = time.Time{} }
 
-// committed counts a transaction.
-func (a *asking) committed(took time.Duration) { a.commit = about(a.commit, took) }
+// Committed counts a transaction.
+func (a *Asking) Committed(took time.Duration) { a.commit = about(a.commit, took) }
