@@ -146,6 +146,7 @@ func direction(s source) (found []string) {
 		top := strings.SplitN(inside, "/", 2)[0]
 		switch {
 		case !ours:
+		case strings.HasSuffix(path.Dir(s.path), "test") && strings.HasSuffix(inside, "test"): // one helps the other
 		case strings.HasSuffix(inside, "test") && s.top() != top:
 			found = append(found, inside+" is for tests")
 		case top != s.top() && !slices.Contains(allowed, top):
@@ -221,6 +222,7 @@ func TestRulesFind(t *testing.T) {
 		{"between neighbours", "snapshots/x.go", documented + `import _ "` + module + `partitioning"`, "snapshots may not import partitioning"},
 		{"an example that needs more", "examples/y/x.go", documented + `import _ "` + module + `log"`, "examples may not import log"},
 		{"test helpers in the program", "cmd/y/x.go", documented + `import _ "` + module + `log/logtest"`, "log/logtest is for tests"},
+		{"test helpers of test helpers", "snapshots/ytest/x.go", documented + `import _ "` + module + `log/logtest"`, ""},
 		{"a new room", "attic/x.go", documented, "which folders may attic import"},
 		{"the Kafka client", "frontdoor/x.go", documented + `import _ "github.com/twmb/franz-go/pkg/kgo"`, "imports kgo"},
 		{"a sleeping test", "log/x_test.go", "package x\nimport \"time\"\nfunc f() { time.Sleep(1) }", "line 3: a test waits"},

@@ -1,0 +1,133 @@
+package reactor
+
+import (
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// event is a page on its way.
+type event struct {
+	record *log.Record
+	page   log.Page
+	size   int
+}
+
+const (
+	// A partition is not read while more than pauseAt of its records wait to be
+	// admitted, until they are resumeAt.
+	pauseAt, resumeAt = 512, 64
+	// mostHeld bounds the bytes of all pages that were admitted and are not
+	// committed. How many a partition may have is for [partitioning.Progress].
+	mostHeld = 32 << 20
+	// aroundEvent is about what a page takes in memory beside its record.
+	aroundEvent = 512
+)
+
+// polled takes in records.
+func (w *Worker) polled(fetched []partitioning.Fetched) {
+	for _, f := range fetched {
+		p := w.parts[f.Claim.Partition]
+		if p == nil || p.claim != f.Claim || p.closing {
+			continue // polled under a claim that has ended: another owner's now
+		}
+		if len(p.backlog) == 0 {
+			p.backlog = f.Records
+		} else {
+			p.backlog = append(p.backlog, f.Records...)
+		}
+		w.admit(p)
+	}
+	w.step()
+}
+
+// admit lets in as many of a part's records as may wait, and reads on or stops
+// reading accordingly. Lines begin only then, so that a root's pages that came
+// together go into one call.
+func (w *Worker) admit(p *part) {
+	if p.closing {
+		return
+	}
+	var grown []*line
+	n := 0
+	for ; n < len(p.backlog) && !p.claim.Progress.Full() && w.held < mostHeld; n++ {
+		r := &p.backlog[n]
+		if !p.claim.Progress.Admit(r.Offset) {
+			continue // finished by an earlier owner
+		}
+		if l := w.take(p, r); l != nil && !l.grown {
+			l.grown = true
+			grown = append(grown, l)
+		}
+	}
+	if p.backlog = p.backlog[n:]; len(p.backlog) == 0 {
+		p.backlog = nil
+	}
+	switch waiting := len(p.backlog); {
+	case waiting > pauseAt && !p.paused:
+		p.paused = true
+		w.member.Pause(p.claim.Partition)
+	case waiting <= resumeAt && p.paused:
+		p.paused = false
+		w.member.Resume(p.claim.Partition)
+	}
+	for _, l := range grown {
+		l.grown = false
+		w.advance(l)
+	}
+}
+
+// take takes an admitted record in; it gives the line that has become longer.
+func (w *Worker) take(p *part, r *log.Record) *line {
+	root, _, kind := log.ParseKey(r.Key)
+	if kind != log.KeyPage || r.Value == nil {
+		w.pass(p, r) // a snapshot, or what was erased
+		return nil
+	}
+	page, err := log.DecodePage(r)
+	if err != nil {
+		w.broken(p, r, err)
+		return nil
+	}
+	if !w.c.Service.Wants(&page) {
+		w.pass(p, r)
+		return nil
+	}
+	e := &event{record: r, page: page, size: r.Size() + aroundEvent}
+	w.held += e.size
+	l := p.lines[root]
+	if l == nil {
+		l = &line{part: p, root: root}
+		p.lines[root] = l
+	}
+	l.queue = append(l.queue, e)
+	return l
+}
+
+// pass finishes a record that is nobody's business. Its offset is committed with
+// the next one, or soon.
+func (w *Worker) pass(p *part, r *log.Record) {
+	p.claim.Progress.Finish(r.Offset)
+	p.passed++
+}
+
+// broken makes a dead letter of a record that is no page.
+func (w *Worker) broken(p *part, r *log.Record, err error) {
+	e := &event{record: r, size: r.Size() + aroundEvent}
+	w.held += e.size
+	p.open++
+	w.die(p, e, status.New(codes.DataLoss, err.Error()), 1)
+}
+
+// readOn admits what had to wait, where there is room again.
+func (w *Worker) readOn() {
+	if w.held >= mostHeld {
+		return
+	}
+	for _, p := range w.parts {
+		if p.backlog != nil && !p.claim.Progress.Full() {
+			w.admit(p)
+		}
+	}
+}

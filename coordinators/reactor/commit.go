@@ -1,0 +1,260 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// reaction is what pages have led to, before it is committed.
+type reaction struct {
+	part    *part
+	events  []*event
+	records []log.Record
+
+	dead     *status.Status // why its page is a dead letter, nil if it is none
+	attempts int
+	cut      bool // the least that says so is written, as more is too large
+}
+
+const (
+	// batchBytes and batchRecords bound a transaction, so that it is committed
+	// well within its time.
+	batchBytes   = 8 << 20
+	batchRecords = 20_000
+	// idle is how long offsets wait to be committed that nothing else is
+	// committed with, and idlePassed how many records may have been passed.
+	idle       = time.Second
+	idlePassed = 1_000
+)
+
+// react takes in what pages have led to. It counts as one thing under way.
+func (w *Worker) react(r *reaction) {
+	if r.dead != nil {
+		w.bury(r)
+	}
+	w.ready = append(w.ready, r)
+}
+
+// mostSaid bounds what a dead letter says of why: services' messages may be of
+// any length.
+const mostSaid = 8 << 10
+
+// bury has a reaction's records say that its pages are dead.
+func (w *Worker) bury(r *reaction) {
+	r.records = nil
+	message := r.dead.Message()
+	if len(message) > mostSaid {
+		message = message[:mostSaid] + "…"
+	}
+	for _, e := range r.events {
+		letter := log.DeadLetter{
+			ID:  log.LetterID{Source: e.record.Source(), Reader: w.c.Group},
+			Key: e.record.Key, Value: e.record.Value, Headers: e.record.Headers, Cut: r.cut,
+			CommandID: e.page.Cause.CommandID, Cause: r.dead.Code().String(),
+			Message: strings.ToValidUTF8(message, "�"), Attempts: max(1, r.attempts), Time: time.Now(),
+		}
+		if root, sequence, kind := log.ParseKey(e.record.Key); kind == log.KeyPage {
+			letter.Root, letter.Rooted, letter.NextPage = root, true, sequence+1
+		}
+		r.records = append(r.records, letter.Encode(w.c.Domain.Name))
+	}
+}
+
+// step begins what can be begun. It is called after everything that may have
+// made a difference.
+func (w *Worker) step() {
+	w.readOn()
+	if w.inCommit || w.paused {
+		return
+	}
+	if len(w.ready) == 0 {
+		w.commitPassed()
+		return
+	}
+	if pause := w.asking.Wait(time.Now(), len(w.toCall) > 0); pause > 0 {
+		w.wakeAfter(pause)
+		return
+	}
+	w.commit()
+}
+
+// wakeAfter steps again later, unless an earlier step is on its way already.
+func (w *Worker) wakeAfter(d time.Duration) {
+	at := time.Now().Add(d)
+	if !w.wakeAt.IsZero() && !at.Before(w.wakeAt) {
+		return
+	}
+	w.wakeAt = at
+	time.AfterFunc(d, func() {
+		w.loop.Do(func() {
+			if w.wakeAt.Equal(at) {
+				w.wakeAt = time.Time{}
+			}
+			w.callMore()
+			w.step()
+		})
+	})
+}
+
+// later runs f on the loop after a pause, or as soon as ctx ends.
+func (w *Worker) later(ctx context.Context, d time.Duration, f func()) {
+	w.loop.Aside(func() func() {
+		calls.Wait(ctx, d)
+		return func() { f(); w.step() }
+	})
+}
+
+// commitPassed commits offsets that nothing else is committed with, now and then.
+func (w *Worker) commitPassed() {
+	passed := 0
+	for _, p := range w.parts {
+		if !p.closing {
+			passed += p.passed
+		}
+	}
+	switch now := time.Now(); {
+	case passed == 0:
+		w.idleSince = time.Time{}
+	case w.idleSince.IsZero():
+		w.idleSince = now
+		w.wakeAfter(idle)
+	case passed >= idlePassed, now.Sub(w.idleSince) >= idle:
+		w.commit()
+	default:
+		w.wakeAfter(idle - now.Sub(w.idleSince))
+	}
+}
+
+// commit commits what was reacted to, as much as goes into one transaction, and
+// what was passed.
+func (w *Worker) commit() {
+	parts := make(map[*part]bool)
+	var records []log.Record
+	bytes, n := 0, 0
+	for _, r := range w.ready {
+		size := recordsSize(r.records)
+		if n > 0 && (bytes+size > batchBytes || len(records)+len(r.records) > batchRecords || w.oneByOne > 0) {
+			break
+		}
+		n++
+		bytes += size
+		records = append(records, r.records...)
+		parts[r.part] = true
+		for _, e := range r.events {
+			r.part.claim.Progress.Finish(e.record.Offset)
+		}
+	}
+	for _, p := range w.parts {
+		if p.passed > 0 && !p.closing {
+			parts[p] = true
+		}
+	}
+	if len(records) == 0 {
+		// The client ends no transaction that holds nothing.
+		records = append(records, log.Enrolled(w.c.Group, time.Now()))
+	}
+	tx := partitioning.Transaction{Records: records}
+	for p := range parts {
+		tx.Offsets = append(tx.Offsets, p.claim.Offset())
+		p.passed = 0
+	}
+	batch := append([]*reaction{}, w.ready[:n]...)
+	w.committing = batch
+	w.ready = append(w.ready[:0], w.ready[n:]...)
+	clear(w.ready[len(w.ready) : len(w.ready)+n])
+	w.idleSince = time.Time{}
+	w.asking.Committing()
+	w.inCommit = true
+	w.loop.Aside(func() func() {
+		begun := time.Now()
+		err := w.member.Commit(w.work, tx)
+		took := time.Since(begun)
+		return func() { w.committed(parts, took, err) }
+	})
+}
+
+// committed takes in what became of the transaction.
+func (w *Worker) committed(parts map[*part]bool, took time.Duration, err error) {
+	batch := w.committing
+	w.committing, w.inCommit = nil, false
+	if err != nil {
+		for p := range parts {
+			p.passed++ // so that it is tried again
+		}
+		w.notCommitted(batch, err)
+		return
+	}
+	w.failures = 0
+	w.oneByOne = max(0, w.oneByOne-1)
+	w.asking.Committed(took)
+	w.metrics.committed(batch, took)
+	for p := range parts {
+		p.claim.Progress.Settle()
+	}
+	for _, r := range batch {
+		w.forget(r.events)
+		w.done(r.part)
+	}
+	w.step()
+}
+
+// notCommitted takes a batch back. Nothing of it is in the log, and what is
+// still claimed goes into the next transaction.
+func (w *Worker) notCommitted(batch []*reaction, err error) {
+	w.failures++
+	again := make([]*reaction, 0, len(batch))
+	for _, r := range batch {
+		if r.part.gone || r.part.claim.Ended() {
+			w.forget(r.events)
+			w.done(r.part)
+			continue
+		}
+		for _, e := range r.events {
+			r.part.claim.Progress.Undo(e.record.Offset)
+		}
+		again = append(again, r)
+	}
+	w.metrics.aborted()
+	w.log.Warn("a transaction was not committed", "reactions", len(batch), "left to other owners", len(batch)-len(again),
+		"failures", w.failures, "error", err)
+	if errors.Is(err, partitioning.ErrTooLarge) {
+		w.separate(len(batch), again)
+	}
+	w.ready = append(again, w.ready...)
+	w.paused = true
+	w.later(w.work, calls.RetryAfter(w.failures), func() { w.paused = false })
+}
+
+// separate has reactions committed one by one after a topic refused a record for
+// its size. The one that it was becomes a dead letter, and if that is too large
+// the least of one.
+func (w *Worker) separate(tried int, again []*reaction) {
+	if tried > 1 {
+		w.oneByOne = len(again)
+		return
+	}
+	for _, r := range again { // one, or none
+		r.cut = r.dead != nil
+		if !r.cut {
+			r.dead = status.Newf(codes.ResourceExhausted,
+				"what the event led to has %d bytes, and holds a record that is larger than its topic allows (max.message.bytes)", recordsSize(r.records))
+			r.attempts = 1
+		}
+		w.bury(r)
+	}
+}
+
+func recordsSize(records []log.Record) (n int) {
+	for i := range records {
+		n += records[i].Size()
+	}
+	return n
+}

@@ -1,0 +1,147 @@
+package reactor
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/coordinators/calls"
+	"github.com/angzarr/angzarr-kafka/coordinators/loop"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+)
+
+// Config is what a worker needs.
+type Config struct {
+	// Name is the service's, as dead letters and metrics have it:
+	// "projector.summary", "saga.fulfilment".
+	Name    string
+	Group   string
+	Domain  log.Domain
+	Cluster log.Cluster
+	Member  partitioning.Config // its group, topic and logger are filled in
+
+	Service Service
+	Metrics *Metrics
+	Logger  *slog.Logger
+
+	// Attempts is how often a page is called in vain before it is a dead letter.
+	Attempts int
+}
+
+// Worker is one member of the group that has a service react to a domain.
+type Worker struct {
+	c       Config
+	member  *partitioning.Member
+	metrics counts
+	log     *slog.Logger
+	loop    *loop.Loop
+	askers  *loop.Askers
+	work    context.Context // ends when the worker has given its partitions up
+	timeout time.Duration   // of a call
+
+	revokeTimeout time.Duration
+
+	// All below is owned by the loop.
+	parts      map[int32]*part
+	stopping   bool
+	held       int // bytes of pages that were admitted and are not committed
+	toCall     []*line
+	asking     calls.Asking
+	ready      []*reaction // wait to be committed
+	committing []*reaction
+	inCommit   bool
+	failures   int       // commits in a row that came to nothing
+	paused     bool      // until the next try after a failure
+	oneByOne   int       // how many more are committed alone
+	wakeAt     time.Time // when the next step is due by itself; zero if none is
+	idleSince  time.Time // since when offsets wait that nothing else is committed with
+}
+
+// NewWorker makes a worker; Run starts it.
+func NewWorker(c Config) *Worker {
+	w := &Worker{
+		c: c, log: c.Logger.With("service", c.Name, "domain", c.Domain.Name),
+		metrics: c.Metrics.of(c.Name, c.Domain.Name), loop: loop.New(), askers: loop.NewAskers(),
+		timeout: calls.Timeout, revokeTimeout: loop.DrainTimeout, parts: make(map[int32]*part),
+	}
+	m := c.Member
+	m.Cluster, m.Logger, m.Group = c.Cluster, w.log, c.Group
+	m.Topic, m.TopicID = log.EventsTopic(c.Domain.Name), c.Domain.EventsID
+	m.MaxBatchBytes = func(topic string) int32 {
+		if topic == log.DeadLettersTopic(c.Domain.Name) {
+			return c.Domain.CommandsMaxBytes // its own is as large, by default
+		}
+		return 0
+	}
+	w.member = partitioning.NewMember(m, w)
+	return w
+}
+
+// Run joins the group and works until ctx ends; then it commits what was reacted
+// to, leaves the group and returns nil. It returns an error if it can't go on.
+// All that it started has ended by then.
+func (w *Worker) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	w.work = work
+	var group sync.WaitGroup
+	group.Go(w.loop.Run)
+	if err := w.member.Join(); err != nil {
+		w.loop.End()
+		group.Wait()
+		w.askers.End()
+		return err
+	}
+	polling, stopPolling := context.WithCancel(ctx)
+	defer stopPolling()
+	group.Go(func() { w.poll(polling) })
+	w.loop.Do(w.measure)
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-w.member.Failed():
+	}
+	stopPolling()
+	w.stop(stopWork)
+	group.Wait()
+	w.askers.End()
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	w.member.Leave(leaving)
+	return failed
+}
+
+// leaveTimeout bounds how long the group may take to let the member go, which has
+// given up its partitions already.
+const leaveTimeout = 3 * time.Second
+
+// stop commits what was reacted to and gives everything up.
+func (w *Worker) stop(stopWork func()) {
+	var claims []*partitioning.Claim
+	w.loop.Call(func() {
+		w.stopping = true
+		for _, p := range w.parts {
+			claims = append(claims, p.claim)
+		}
+	})
+	w.Revoked(claims)
+	stopWork()
+	w.loop.End()
+}
+
+// poll hands polled records to the loop until ctx ends.
+func (w *Worker) poll(ctx context.Context) {
+	const most = 2000 // records, so that the loop gets them in pieces
+	for ctx.Err() == nil {
+		polled, err := w.member.Poll(ctx, most)
+		if err != nil {
+			continue
+		}
+		if len(polled) > 0 {
+			w.loop.Call(func() { w.polled(polled) })
+		}
+	}
+}
