@@ -106,7 +106,13 @@ type Projector struct {
 	Domains     []string `koanf:"domains"` // empty: all
 	Address     string   `koanf:"address"`
 	Synchronous bool     `koanf:"synchronous"` // synchronous commands wait for it
+	Attempts    int      `koanf:"attempts"`    // 0: DefaultAttempts
 }
+
+// DefaultAttempts is how often a projector or saga is called for an event in vain
+// before the event becomes a dead letter, where the configuration doesn't say it.
+// With the pauses in between that is about ten seconds.
+const DefaultAttempts = 10
 
 // Saga is a service that turns the events of its domains into commands.
 type Saga struct {
@@ -114,6 +120,8 @@ type Saga struct {
 	Domains     []string `koanf:"domains"` // empty: all
 	Address     string   `koanf:"address"`
 	Synchronous bool     `koanf:"synchronous"` // synchronous commands wait for it
+	Attempts    int      `koanf:"attempts"`    // 0: DefaultAttempts
+	EventTypes  []string `koanf:"event_types"` // full names; empty: all
 }
 
 // defaults is what holds where no source says anything.

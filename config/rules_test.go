@@ -112,6 +112,10 @@ func TestRules(t *testing.T) {
 		{"a projector's domains", func(c *Config) { c.Projectors[0].Domains = []string{"a", "a", "B", ""} },
 			[]string{`projectors[0].domains[1]: "a" is given at projectors[0].domains[0] already`,
 				"projectors[0].domains[2]: want lower-case", "projectors[0].domains[3]: required"}},
+		{"attempts", func(c *Config) { c.Projectors[0].Attempts, c.Sagas[0].Attempts = -1, -2 },
+			[]string{"projectors[0].attempts: want 1 or more, or leave it out for 10, not -1", "sagas[0].attempts: want 1 or more"}},
+		{"event types", func(c *Config) { c.Sagas[0].EventTypes = []string{"order.OrderPlaced", "order.*", ""} },
+			[]string{`sagas[0].event_types[1]: want a message's full name, such as order.OrderPlaced, not "order.*"`, "sagas[0].event_types[2]: want a message's full name"}},
 		{"saga nowhere", func(c *Config) { c.Sagas[0].Address = "" }, []string{"sagas[0].address: required"}},
 	}
 	for _, tt := range tests {

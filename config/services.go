@@ -60,7 +60,13 @@ func (c *Config) checkServices(p *problems) {
 	}
 	names = make(map[string]string)
 	for i, s := range c.Sagas {
-		Projector(s).check(p, fmt.Sprintf("sagas[%d]", i), names)
+		key := fmt.Sprintf("sagas[%d]", i)
+		Projector{s.Name, s.Domains, s.Address, s.Synchronous, s.Attempts}.check(p, key, names)
+		for j, name := range s.EventTypes {
+			if !typePattern.MatchString(name) {
+				p.add("", fmt.Sprintf("%s.event_types[%d]", key, j), "want a message's full name, such as order.OrderPlaced, not %s", shown(name))
+			}
+		}
 	}
 }
 
@@ -75,7 +81,13 @@ func (s Projector) check(p *problems, key string, names map[string]string) {
 		once(p, domains, at, domain, "remove one of the two")
 	}
 	checkService(p, key, s.Address)
+	if s.Attempts < 0 {
+		p.add("", key+".attempts", "want 1 or more, or leave it out for %d, not %d", DefaultAttempts, s.Attempts)
+	}
 }
+
+// typePattern is a protobuf message's full name.
+var typePattern = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
 
 func checkService(p *problems, key, address string) {
 	if address == "" {

@@ -79,7 +79,7 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 		return fmt.Errorf("a port for the business logic: %w", err)
 	}
 	c, err := developmentConfig("127.0.0.1:0", "127.0.0.1:0", data,
-		[]any{map[string]any{"domain": "inventory", "address": listener.Addr().String()}})
+		map[string]any{"business_logic": []any{map[string]any{"domain": "inventory", "address": listener.Addr().String()}}})
 	if err != nil {
 		listener.Close()
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 
@@ -33,6 +34,8 @@ const devExample = `  angzarr dev --logic inventory=localhost:50051
 // dev is one run of dev.
 type dev struct {
 	logic         []string // DOMAIN=HOST:PORT
+	projectors    []string // NAME=HOST:PORT
+	sagas         []string // NAME=HOST:PORT
 	listen, admin string
 	kafka, data   string
 	out           io.Writer
@@ -62,6 +65,8 @@ func newDevCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&d.logic, "logic", nil, "a domain and where its business logic answers, DOMAIN=HOST:PORT (repeatable)")
+	flags.StringArrayVar(&d.projectors, "projector", nil, "a projector of all domains' events and where it answers, NAME=HOST:PORT (repeatable)")
+	flags.StringArrayVar(&d.sagas, "saga", nil, "a saga of all domains' events and where it answers, NAME=HOST:PORT (repeatable)")
 	flags.StringVar(&d.listen, "listen", defaultServer, "host:port of the front door")
 	flags.StringVar(&d.admin, "admin", "127.0.0.1:50060", "host:port of health and metrics")
 	flags.StringVar(&d.kafka, "kafka", "127.0.0.1:9092", "host:port of the embedded Kafka")
@@ -76,15 +81,28 @@ func (d *dev) config() (*config.Config, error) {
 		return nil, errors.New("--logic is missing: want DOMAIN=HOST:PORT, such as --logic inventory=localhost:50051")
 	}
 	names := []string{"listen: ", "--listen: ", "admin: ", "--admin: "}
-	var services []any
-	for i, given := range d.logic {
-		domain, address, ok := strings.Cut(given, "=")
-		if !ok {
-			return nil, fmt.Errorf("--logic %s: want DOMAIN=HOST:PORT, such as inventory=localhost:50051", given)
+	services := make(map[string]any)
+	for _, list := range []struct {
+		key, flag, name, like string
+		given                 []string
+	}{
+		{"business_logic", "--logic", "domain", "inventory", d.logic},
+		{"projectors", "--projector", "name", "summary", d.projectors},
+		{"sagas", "--saga", "name", "fulfillment", d.sagas},
+	} {
+		var all []any
+		for i, given := range list.given {
+			name, address, ok := strings.Cut(given, "=")
+			if !ok {
+				return nil, fmt.Errorf("%s %s: want %s=HOST:PORT, such as %s=localhost:50051", list.flag, given, strings.ToUpper(list.name), list.like)
+			}
+			all = append(all, map[string]any{list.name: name, "address": address})
+			for _, key := range []string{list.name, "address"} {
+				names = append(names, fmt.Sprintf("%s[%d].%s", list.key, i, key), list.flag+" "+given)
+			}
 		}
-		services = append(services, map[string]any{"domain": domain, "address": address})
-		for _, key := range []string{"domain", "address"} {
-			names = append(names, fmt.Sprintf("business_logic[%d].%s", i, key), "--logic "+given)
+		if all != nil {
+			services[list.key] = all
 		}
 	}
 	c, err := developmentConfig(d.listen, d.admin, d.data, services)
@@ -96,12 +114,13 @@ func (d *dev) config() (*config.Config, error) {
 
 // developmentConfig is for one process with an embedded Kafka. Four partitions
 // are enough to see that there are several.
-func developmentConfig(listen, admin, data string, services []any) (*config.Config, error) {
-	return config.Load("", nil, map[string]any{
+func developmentConfig(listen, admin, data string, services map[string]any) (*config.Config, error) {
+	all := map[string]any{
 		"listen": listen, "admin": admin,
 		"log.type": config.LogEmbedded, "log.partitions": 4, "log.data": data,
-		"business_logic": services,
-	})
+	}
+	maps.Copy(all, services)
+	return config.Load("", nil, all)
 }
 
 func (d *dev) run(ctx context.Context, c *config.Config, logger *slog.Logger) error {
@@ -117,7 +136,7 @@ func (d *dev) run(ctx context.Context, c *config.Config, logger *slog.Logger) er
 	return nil
 }
 
-// sayLogic makes what says when business logic comes and goes.
+// sayLogic makes what says when a service comes and goes.
 func (d *dev) sayLogic() func(logic, bool) {
 	var mu sync.Mutex
 	since := make(map[string]string)
@@ -125,11 +144,11 @@ func (d *dev) sayLogic() func(logic, bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		if there {
-			since[l.domain] = "any more"
-			fmt.Fprintf(d.out, "The business logic of %s answers at %s.\n", l.domain, l.address)
+			since[l.title] = "any more"
+			fmt.Fprintf(d.out, "The %s answers at %s.\n", l.title, l.address)
 			return
 		}
-		fmt.Fprintf(d.out, "Nothing answers at %s %s: commands of %s wait for it.\n", l.address, cmp.Or(since[l.domain], "yet"), l.domain)
+		fmt.Fprintf(d.out, "Nothing answers at %s %s: %s wait for it.\n", l.address, cmp.Or(since[l.title], "yet"), l.waits)
 	}
 }
 

@@ -107,6 +107,8 @@ func TestDevSaysWhatIsWrong(t *testing.T) {
 		{"no port", append(free, "--logic", "inventory=localhost"), exitUsage, `--logic inventory=localhost: want host:port, such as localhost:50051 (an IPv6 host in brackets), not "localhost"`},
 		{"no name", append(free, "--logic", "=localhost:1"), exitUsage, "--logic =localhost:1: required: want lower-case letters, digits, - and _, such as order-fulfillment"},
 		{"one domain twice", append(good, "--logic", "inventory=localhost:2"), exitUsage, `--logic inventory=localhost:2: "inventory" is given at --logic inventory=127.0.0.1:1 already: one service a domain: remove one of the two`},
+		{"no name of a saga", append(good, "--saga", "localhost:1"), exitUsage, "--saga localhost:1: want NAME=HOST:PORT, such as fulfillment=localhost:50051"},
+		{"no port of a projector", append(good, "--projector", "summary=localhost"), exitUsage, `--projector summary=localhost: want host:port, such as localhost:50051`},
 		{"front door taken", append(good, "--listen", taken), exitFailed, "--listen: " + taken + " is in use by another process: end that one, or choose another port"},
 		{"admin taken", append(good, "--admin", taken), exitFailed, "--admin: " + taken + " is in use by another process: end that one, or choose another port"},
 		{"Kafka taken", append(good, "--kafka", taken), exitFailed, "--kafka: address " + taken + " is in use by another process: choose another one, or end that process"},

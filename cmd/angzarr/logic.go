@@ -14,15 +14,30 @@ import (
 	"github.com/angzarr/angzarr-kafka/schema"
 )
 
-// logic is the connection to the business logic of a domain.
+// logic is the connection to a service that people write: business logic, a
+// projector or a saga.
 type logic struct {
-	domain, address string
-	conn            *grpc.ClientConn
+	title   string // "business logic of inventory", "projector summary"
+	waits   string // what waits for it: "commands of inventory"
+	domain  string // whose business logic it is, "" for others
+	address string
+	conn    *grpc.ClientConn
 }
 
 // dialLogic reaches the business logic of a domain, once it is there.
 func (p *process) dialLogic(b config.BusinessLogic) (logic, error) {
-	conn, err := grpc.NewClient(b.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	return p.dial(logic{
+		title: "business logic of " + b.Domain, waits: "commands of " + b.Domain, domain: b.Domain, address: b.Address,
+	})
+}
+
+// dialReactor reaches a projector or a saga, once it is there.
+func (p *process) dialReactor(kind, name, address string) (logic, error) {
+	return p.dial(logic{title: kind + " " + name, waits: "its events", address: address})
+}
+
+func (p *process) dial(l logic) (logic, error) {
+	conn, err := grpc.NewClient(l.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// A service that restarts is found again soon; the default waits up
@@ -31,9 +46,9 @@ func (p *process) dialLogic(b config.BusinessLogic) (logic, error) {
 			MinConnectTimeout: 2 * time.Second,
 		}))
 	if err != nil {
-		return logic{}, fmt.Errorf("business_logic: domain %s: address %s: %w", b.Domain, b.Address, err)
+		return logic{}, fmt.Errorf("%s: address %s: %w", l.title, l.address, err)
 	}
-	l := logic{b.Domain, b.Address, conn}
+	l.conn = conn
 	p.closers = append(p.closers, func() { conn.Close() })
 	p.logics = append(p.logics, l)
 	return l, nil
@@ -43,7 +58,9 @@ func (p *process) dialLogic(b config.BusinessLogic) (logic, error) {
 func (p *process) backends() []schema.Backend {
 	var backends []schema.Backend
 	for _, l := range p.logics {
-		backends = append(backends, schema.Backend{Name: "business logic " + l.domain, Conn: l.conn})
+		if l.domain != "" {
+			backends = append(backends, schema.Backend{Name: "business logic " + l.domain, Conn: l.conn})
+		}
 	}
 	return backends
 }
@@ -70,8 +87,8 @@ func (l logic) watch(ctx context.Context, tell func(l logic, there bool)) {
 
 func (p *process) logLogic(l logic, there bool) {
 	if there {
-		p.log.Info("business logic is there", "domain", l.domain, "address", l.address)
+		p.log.Info("a service is there", "service", l.title, "address", l.address)
 		return
 	}
-	p.log.Warn("business logic is not there: commands wait for it", "domain", l.domain, "address", l.address)
+	p.log.Warn("a service is not there: "+l.waits+" wait for it", "service", l.title, "address", l.address)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/config"
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/coordinators/query"
+	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
 	"github.com/angzarr/angzarr-kafka/frontdoor"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -33,6 +34,8 @@ type process struct {
 	writer  *log.Writer
 
 	workers map[string]*business.Worker
+	domains *frontdoor.Domains
+	reacts  *reactors
 	limits  map[string]int32 // max.message.bytes of their commands topics
 	logics  []logic
 	topic   *frontdoor.Topic
@@ -48,7 +51,7 @@ type process struct {
 	health   *health.Server
 	closers  []func()
 
-	// onLogic is told when a domain's business logic comes and goes; it may be
+	// onLogic is told when a service that people write comes and goes; it may be
 	// replaced before run.
 	onLogic func(l logic, there bool)
 }
@@ -126,10 +129,25 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 				MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
 			},
 			Logic: logic.conn, Books: books(domain),
-			Replies: p.writer, Metrics: metrics, Logger: p.log,
+			Replies: p.writer, Domains: p.domains, Metrics: metrics, Logger: p.log,
 			OpenBook: int(c.Limits.OpenBook), Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
 		})
 	}
+	reactions, err := reactor.NewMetrics(meter)
+	if err != nil {
+		return err
+	}
+	p.reacts = &reactors{
+		p: p, settings: settings, metrics: reactions,
+		member: partitioning.Config{
+			Identity: partitioning.NewIdentity(address), TransactionVersion: facts.TransactionVersion,
+			MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
+		},
+	}
+	if err := p.reacts.wire(ctx, c); err != nil {
+		return err
+	}
+	incarnations = append(incarnations, p.reacts.member.Identity.Incarnation)
 	if p.peerDoor != nil {
 		p.peers = frontdoor.NewPeers(address, incarnations, p.workers, creds)
 		p.closers = append(p.closers, p.peers.Close)
@@ -140,7 +158,7 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 
 // watchOver makes the watch over who works beside this process.
 func (p *process) watchOver(metrics *frontdoor.Metrics) *frontdoor.Watch {
-	var groups []string
+	groups := p.reacts.groups()
 	for domain := range p.workers {
 		groups = append(groups, log.Group(domain))
 	}
@@ -159,9 +177,8 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		return err
 	}
 	p.topic = frontdoor.NewTopic(p.cluster, p.writer, ends, p.log)
-	domains := frontdoor.NewDomains(p.brokers.Domains)
 	door := frontdoor.Config{
-		Workers: p.workers, Domains: domains, Topic: p.topic, Logger: p.log,
+		Workers: p.workers, Domains: p.domains, Topic: p.topic, Logger: p.log,
 		MaxCommand: maxCommand, TopicLimits: p.limits, Waiting: c.Limits.Waiting,
 	}
 	if p.peers != nil {
@@ -173,7 +190,7 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 	p.health = health.NewServer()
 	server := p.server()
 	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
-	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
+	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: p.domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
 	angzarr.RegisterEventQueryServer(server, p.queries)
 	healthpb.RegisterHealthServer(server, p.health)
 	schema.Register(server, p.backends()...)
@@ -185,11 +202,16 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 // unserved refuses what the configuration may say and this version can't do.
 func unserved(c *config.Config) error {
 	var failed []error
-	if len(c.Projectors) > 0 {
-		failed = append(failed, errors.New("projectors: are not run by this version; leave them out"))
+	refuse := func(list string, i int, synchronous bool) {
+		if synchronous {
+			failed = append(failed, fmt.Errorf("%s[%d].synchronous: answers that wait for it are not served by this version; leave it out", list, i))
+		}
 	}
-	if len(c.Sagas) > 0 {
-		failed = append(failed, errors.New("sagas: are not run by this version; leave them out"))
+	for i, s := range c.Projectors {
+		refuse("projectors", i, s.Synchronous)
+	}
+	for i, s := range c.Sagas {
+		refuse("sagas", i, s.Synchronous)
 	}
 	return errors.Join(failed...)
 }
@@ -200,6 +222,7 @@ func (p *process) reach(ctx context.Context) (facts log.BrokerFacts, err error) 
 		return facts, err
 	}
 	p.closers = append(p.closers, p.brokers.Close)
+	p.domains = frontdoor.NewDomains(p.brokers.Domains)
 	if p.writer, err = p.cluster.NewWriter("angzarr-writer"); err != nil {
 		return facts, err
 	}
@@ -239,6 +262,8 @@ func (p *process) run(ctx context.Context) error {
 		workers.Add(1)
 		all.Go(func() error { defer workers.Done(); return w.Run(running) })
 	}
+	workers.Add(1)
+	all.Go(func() error { defer workers.Done(); return p.reacts.run(running) })
 	all.Go(func() error {
 		<-running.Done()
 		workers.Wait()

@@ -15,7 +15,12 @@ func (p *process) whereabouts(out io.Writer, data string) {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(table, "front door\t%s\tgRPC, with reflection: angzarr.BusinessCoordinator, angzarr.EventQuery\n", p.door.Addr())
 	for _, l := range p.logics {
-		fmt.Fprintf(table, "business logic\t%s\tof the domain %s\n", l.address, l.domain)
+		if l.domain != "" {
+			fmt.Fprintf(table, "business logic\t%s\tof the domain %s\n", l.address, l.domain)
+			continue
+		}
+		kind, name, _ := strings.Cut(l.title, " ")
+		fmt.Fprintf(table, "%s\t%s\t%s\n", kind, l.address, name)
 	}
 	fmt.Fprintf(table, "Kafka\t%s\tembedded, for development: one copy of the data\n", strings.Join(p.cluster.Brokers, ","))
 	fmt.Fprintf(table, "\t\tdata %s\n", data)

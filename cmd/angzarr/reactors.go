@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/config"
+	"github.com/angzarr/angzarr-kafka/coordinators/projector"
+	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
+	"github.com/angzarr/angzarr-kafka/coordinators/saga"
+	"github.com/angzarr/angzarr-kafka/log"
+	"github.com/angzarr/angzarr-kafka/partitioning"
+	"golang.org/x/sync/errgroup"
+)
+
+// reactors are the projectors and sagas of a process. Each has a worker, in a
+// group of its own, for each of its domains.
+type reactors struct {
+	p        *process
+	settings log.TopicSettings
+	member   partitioning.Config
+	metrics  *reactor.Metrics
+
+	services []*reacting
+	workers  []*reactor.Worker // of the domains that are known at start
+	known    []string          // their groups
+}
+
+// reacting is a projector or a saga.
+type reacting struct {
+	title    string // "projector.summary"
+	group    func(name, domain string) string
+	name     string
+	all      bool            // it gets the events of all domains, of later ones too
+	domains  map[string]bool // those that it has a worker for
+	service  reactor.Service
+	attempts int
+}
+
+// wire makes the workers of all domains that are named, or there.
+func (r *reactors) wire(ctx context.Context, c *config.Config) error {
+	for _, given := range c.Projectors {
+		service, err := r.projector(ctx, c, given)
+		if err != nil {
+			return err
+		}
+		if err := r.serve(ctx, service, given.Domains); err != nil {
+			return fmt.Errorf("projector %s: %w", given.Name, err)
+		}
+	}
+	for _, given := range c.Sagas {
+		l, err := r.p.dialReactor("saga", given.Name, given.Address)
+		if err != nil {
+			return err
+		}
+		service := &reacting{
+			title: "saga." + given.Name, group: log.SagaGroup, name: given.Name,
+			service: saga.New(saga.Config{
+				Name: given.Name, Conn: l.conn, Domains: r.p.domains,
+				EventTypes: given.EventTypes, Answer: int(c.Limits.Answer),
+			}),
+			attempts: cmp.Or(given.Attempts, config.DefaultAttempts),
+		}
+		if err := r.serve(ctx, service, given.Domains); err != nil {
+			return fmt.Errorf("saga %s: %w", given.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *reactors) projector(ctx context.Context, c *config.Config, given config.Projector) (*reacting, error) {
+	l, err := r.p.dialReactor("projector", given.Name, given.Address)
+	if err != nil {
+		return nil, err
+	}
+	projections, err := r.p.brokers.EnsureProjections(ctx, given.Name, r.settings)
+	if err != nil {
+		return nil, err
+	}
+	return &reacting{
+		title: "projector." + given.Name, group: log.ProjectorGroup, name: given.Name,
+		service: projector.New(projector.Config{
+			Name: given.Name, Conn: l.conn, Projections: projections, Answer: int(c.Limits.Answer),
+		}),
+		attempts: cmp.Or(given.Attempts, config.DefaultAttempts),
+	}, nil
+}
+
+// serve makes a service's workers.
+func (r *reactors) serve(ctx context.Context, s *reacting, domains []string) error {
+	s.domains = make(map[string]bool)
+	r.services = append(r.services, s)
+	if len(domains) == 0 {
+		s.all = true
+		var err error
+		if domains, err = r.p.domains.All(ctx); err != nil {
+			return err
+		}
+	}
+	for _, domain := range domains {
+		w, err := r.worker(ctx, s, domain)
+		if err != nil {
+			return err
+		}
+		r.workers = append(r.workers, w)
+		r.known = append(r.known, s.group(s.name, domain))
+	}
+	return nil
+}
+
+func (r *reactors) worker(ctx context.Context, s *reacting, name string) (*reactor.Worker, error) {
+	domain, err := r.p.brokers.EnsureDomain(ctx, name, r.settings)
+	if err != nil {
+		return nil, err
+	}
+	group := s.group(s.name, name)
+	if err := r.p.brokers.Enrol(ctx, r.p.cluster, group, name); err != nil {
+		return nil, err
+	}
+	s.domains[name] = true
+	return reactor.NewWorker(reactor.Config{
+		Name: s.title, Group: group, Domain: domain, Cluster: r.p.cluster, Member: r.member,
+		Service: s.service, Metrics: r.metrics, Logger: r.p.log,
+		Attempts: s.attempts,
+	}), nil
+}
+
+// groups are those that are known at start.
+func (r *reactors) groups() []string { return append([]string(nil), r.known...) }
+
+// run runs the workers until ctx ends, or one of them can't go on.
+func (r *reactors) run(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, w := range r.workers {
+		all.Go(func() error { return w.Run(ctx) })
+	}
+	all.Go(func() error {
+		again := time.NewTicker(lookForDomains)
+		defer again.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-again.C:
+			}
+			for _, w := range r.later(ctx) {
+				all.Go(func() error { return w.Run(ctx) })
+			}
+		}
+	})
+	return all.Wait()
+}
+
+// lookForDomains is how soon a service of all domains gets the events of a new one.
+const lookForDomains = 2 * time.Second
+
+// later makes the workers of domains that have come since.
+func (r *reactors) later(ctx context.Context) (made []*reactor.Worker) {
+	for _, s := range r.services {
+		if !s.all {
+			continue
+		}
+		domains, err := r.p.domains.All(ctx)
+		if err != nil {
+			return made // it is tried again
+		}
+		for _, domain := range domains {
+			if s.domains[domain] {
+				continue
+			}
+			w, err := r.worker(ctx, s, domain)
+			if err != nil {
+				if ctx.Err() == nil {
+					r.p.log.Error("a new domain's events can't be read; trying again", "service", s.title, "domain", domain, "error", err)
+				}
+				continue
+			}
+			r.p.log.Info("there is a new domain", "service", s.title, "domain", domain)
+			made = append(made, w)
+		}
+	}
+	return made
+}
