@@ -27,9 +27,9 @@ import (
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-// shop is the business logic of two domains, orders and stock. An order of
+// orderLogic is the business logic of two domains, orders and stock. An order of
 // "nothing" can't be reserved.
-type shop struct {
+type orderLogic struct {
 	pb.UnimplementedBusinessLogicServer
 	stock string // the domain
 }
@@ -50,7 +50,7 @@ func says(format string, args ...any) *anypb.Any {
 	return a
 }
 
-func (s *shop) Handle(_ context.Context, c *pb.ContextualCommand) (*pb.EventBook, error) {
+func (s *orderLogic) Handle(_ context.Context, c *pb.ContextualCommand) (*pb.EventBook, error) {
 	command := c.Command.Pages[0].Command
 	event := says("%s done", said(command))
 	told := &pb.RejectionNotification{}
@@ -97,7 +97,7 @@ func TestServeReactors(t *testing.T) {
 	orders, stock := b.Domain("order"), b.Domain("stock")
 	summary, fulfilment := b.Domain("summary"), b.Domain("fulfilment")
 	server := grpc.NewServer()
-	pb.RegisterBusinessLogicServer(server, &shop{stock: stock})
+	pb.RegisterBusinessLogicServer(server, &orderLogic{stock: stock})
 	pb.RegisterSagaServer(server, reserving{stock: stock})
 	pb.RegisterProjectorServer(server, lastEvent{})
 	address, err := listenAndServe(server)
@@ -161,7 +161,7 @@ func TestADomainThatComesLater(t *testing.T) {
 	b.RequireFake(t) // it would read the domains of all other tests
 	domain, name := b.Domain("late"), b.Domain("all")
 	server := grpc.NewServer()
-	pb.RegisterBusinessLogicServer(server, &shop{})
+	pb.RegisterBusinessLogicServer(server, &orderLogic{})
 	pb.RegisterProjectorServer(server, lastEvent{})
 	address, err := listenAndServe(server)
 	if err != nil {
