@@ -101,7 +101,7 @@ func (f *fleet) settled(ctx context.Context) error {
 			if other == p {
 				continue
 			}
-			if err := p.wait(ctx, "incarnations=["+other.incarnation+"]"); err != nil {
+			if err := p.wait(ctx, other.incarnation); err != nil {
 				return err
 			}
 		}
