@@ -1,6 +1,11 @@
 package query
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/angzarr/angzarr-kafka/log"
+)
 
 // SetPatience has subscribers ended sooner that take nothing.
 func (s *Service) SetPatience(d time.Duration) { s.patience = d }
@@ -34,4 +39,14 @@ func (s *Service) Tails() (domains, followers int) {
 		followers += t.users
 	}
 	return len(s.tails.of), followers
+}
+
+// JoinTail follows a domain of which a caller once saw that generation.
+func (s *Service) JoinTail(ctx context.Context, domain string, of log.Generation) error {
+	who := follower{queue: newQueue()}
+	t, _, err := s.tails.join(ctx, domain, of, who)
+	if err == nil {
+		s.tails.leave(t, who)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package query_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -355,6 +356,10 @@ func TestSynchronizePositionOfAnotherLog(t *testing.T) {
 	}
 	if st := open.refused(); st.Code() != codes.NotFound || !strings.HasPrefix(st.Message(), "domain:") {
 		t.Errorf("an open stream of a domain that is deleted ends with %v", st)
+	}
+	// Who was about to follow it hears the same.
+	if err := w.service.JoinTail(t.Context(), w.domain.Name, log.Generation{ID: w.domain.EventsID}); !errors.Is(err, log.ErrGone) {
+		t.Errorf("following a domain that is deleted: %v", err)
 	}
 	w.broker.CreateTopic(t, topic, w.domain.Partitions, "cleanup.policy", "compact")
 	w.known.add(w.domain)

@@ -110,8 +110,9 @@ func (s *tails) run(ctx context.Context, t *tail) {
 func (s *tails) read(ctx context.Context, t *tail) error {
 	topic := log.EventsTopic(t.domain)
 	at, err := s.admin.StableOffsets(ctx, topic)
-	if err == nil {
-		err = s.same(ctx, t)
+	// A domain that is deleted may have no offsets any more: that it is gone says more.
+	if gone := s.same(ctx, t); gone != nil && (err == nil || errors.Is(gone, log.ErrGone)) {
+		err = gone
 	}
 	if err != nil {
 		return err
