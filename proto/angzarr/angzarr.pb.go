@@ -313,7 +313,9 @@ type EventBook struct {
 	Position []byte `protobuf:"bytes,102,opt,name=position,proto3" json:"position,omitempty"`
 	// caught_up marks the end of history on a live subscription: all that was
 	// committed before the query has been sent. The book has no pages.
-	CaughtUp      bool `protobuf:"varint,103,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	CaughtUp bool `protobuf:"varint,103,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// erased says that the aggregate was erased, and has no pages any more.
+	Erased        *Erased `protobuf:"bytes,104,opt,name=erased,proto3" json:"erased,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +397,13 @@ func (x *EventBook) GetCaughtUp() bool {
 		return x.CaughtUp
 	}
 	return false
+}
+
+func (x *EventBook) GetErased() *Erased {
+	if x != nil {
+		return x.Erased
+	}
+	return nil
 }
 
 // CommandPage is one command.
@@ -988,7 +997,9 @@ type Outcome struct {
 	FirstPage uint32 `protobuf:"varint,7,opt,name=first_page,json=firstPage,proto3" json:"first_page,omitempty"`
 	LastPage  uint32 `protobuf:"varint,8,opt,name=last_page,json=lastPage,proto3" json:"last_page,omitempty"`
 	// book holds those pages, in replies only.
-	Book          *EventBook `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	Book *EventBook `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	// dead_letter says that the command is a dead letter now.
+	DeadLetter    bool `protobuf:"varint,10,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1086,6 +1097,13 @@ func (x *Outcome) GetBook() *EventBook {
 	return nil
 }
 
+func (x *Outcome) GetDeadLetter() bool {
+	if x != nil {
+		return x.DeadLetter
+	}
+	return false
+}
+
 // RejectionNotification tells an aggregate that a command which its event led
 // to was rejected.
 type RejectionNotification struct {
@@ -1169,9 +1187,12 @@ type Erased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// last_sequence is the number of its last page; its numbers are never used
 	// again.
-	LastSequence  uint32                 `protobuf:"varint,1,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
-	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	LastSequence uint32                 `protobuf:"varint,1,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
+	ErasedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
+	Reason       string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// pages_left is how many of its pages, the last ones, have no tombstone yet;
+	// the erasure is under way as long as there are some.
+	PagesLeft     uint32 `protobuf:"varint,4,opt,name=pages_left,json=pagesLeft,proto3" json:"pages_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1227,6 +1248,13 @@ func (x *Erased) GetReason() string {
 	return ""
 }
 
+func (x *Erased) GetPagesLeft() uint32 {
+	if x != nil {
+		return x.PagesLeft
+	}
+	return 0
+}
+
 var File_angzarr_angzarr_proto protoreflect.FileDescriptor
 
 const file_angzarr_angzarr_proto_rawDesc = "" +
@@ -1247,7 +1275,7 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\bsequence\"R\n" +
 	"\bSnapshot\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\rR\bsequence\x12*\n" +
-	"\x05state\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x05state\"\x89\x02\n" +
+	"\x05state\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x05state\"\xb2\x02\n" +
 	"\tEventBook\x12$\n" +
 	"\x05cover\x18\x01 \x01(\v2\x0e.angzarr.CoverR\x05cover\x12-\n" +
 	"\bsnapshot\x18\x02 \x01(\v2\x11.angzarr.SnapshotR\bsnapshot\x12(\n" +
@@ -1256,7 +1284,8 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"command_id\x18d \x01(\tR\tcommandId\x12%\n" +
 	"\x0ecorrelation_id\x18e \x01(\tR\rcorrelationId\x12\x1a\n" +
 	"\bposition\x18f \x01(\fR\bposition\x12\x1b\n" +
-	"\tcaught_up\x18g \x01(\bR\bcaughtUp\"{\n" +
+	"\tcaught_up\x18g \x01(\bR\bcaughtUp\x12'\n" +
+	"\x06erased\x18h \x01(\v2\x0f.angzarr.ErasedR\x06erased\"{\n" +
 	"\vCommandPage\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\rR\bsequence\x12 \n" +
 	"\vsynchronous\x18\x02 \x01(\bR\vsynchronous\x12.\n" +
@@ -1307,7 +1336,7 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\v2\x0e.angzarr.CoverR\x05cause\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\rR\bsequence\x12\x14\n" +
 	"\x05index\x18\x04 \x01(\rR\x05index\x12\x12\n" +
-	"\x04hops\x18\x05 \x01(\rR\x04hops\"\xb7\x02\n" +
+	"\x04hops\x18\x05 \x01(\rR\x04hops\"\xd8\x02\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12%\n" +
@@ -1319,17 +1348,22 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\n" +
 	"first_page\x18\a \x01(\rR\tfirstPage\x12\x1b\n" +
 	"\tlast_page\x18\b \x01(\rR\blastPage\x12&\n" +
-	"\x04book\x18\t \x01(\v2\x12.angzarr.EventBookR\x04book\"\xb9\x01\n" +
+	"\x04book\x18\t \x01(\v2\x12.angzarr.EventBookR\x04book\x12\x1f\n" +
+	"\vdead_letter\x18\n" +
+	" \x01(\bR\n" +
+	"deadLetter\"\xb9\x01\n" +
 	"\x15RejectionNotification\x12.\n" +
 	"\acommand\x18\x01 \x01(\v2\x14.angzarr.CommandBookR\acommand\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12.\n" +
 	"\adetails\x18\x04 \x03(\v2\x14.google.protobuf.AnyR\adetails\x12\x12\n" +
-	"\x04saga\x18\x05 \x01(\tR\x04saga\"~\n" +
+	"\x04saga\x18\x05 \x01(\tR\x04saga\"\x9d\x01\n" +
 	"\x06Erased\x12#\n" +
 	"\rlast_sequence\x18\x01 \x01(\rR\flastSequence\x127\n" +
 	"\terased_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason2I\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"pages_left\x18\x04 \x01(\rR\tpagesLeft2I\n" +
 	"\rBusinessLogic\x128\n" +
 	"\x06Handle\x12\x1a.angzarr.ContextualCommand\x1a\x12.angzarr.EventBook2\xa3\x01\n" +
 	"\x13BusinessCoordinator\x12F\n" +
@@ -1399,60 +1433,61 @@ var file_angzarr_angzarr_proto_depIdxs = []int32{
 	1,  // 4: angzarr.EventBook.cover:type_name -> angzarr.Cover
 	3,  // 5: angzarr.EventBook.snapshot:type_name -> angzarr.Snapshot
 	2,  // 6: angzarr.EventBook.pages:type_name -> angzarr.EventPage
-	17, // 7: angzarr.CommandPage.command:type_name -> google.protobuf.Any
-	1,  // 8: angzarr.CommandBook.cover:type_name -> angzarr.Cover
-	5,  // 9: angzarr.CommandBook.pages:type_name -> angzarr.CommandPage
-	12, // 10: angzarr.CommandBook.saga_origin:type_name -> angzarr.SagaOrigin
-	4,  // 11: angzarr.ContextualCommand.events:type_name -> angzarr.EventBook
-	6,  // 12: angzarr.ContextualCommand.command:type_name -> angzarr.CommandBook
-	4,  // 13: angzarr.SynchronousProcessingResponse.books:type_name -> angzarr.EventBook
-	9,  // 14: angzarr.SynchronousProcessingResponse.projections:type_name -> angzarr.Projection
-	6,  // 15: angzarr.SynchronousProcessingResponse.commands:type_name -> angzarr.CommandBook
-	1,  // 16: angzarr.Projection.cover:type_name -> angzarr.Cover
-	17, // 17: angzarr.Projection.projection:type_name -> google.protobuf.Any
-	0,  // 18: angzarr.Query.root:type_name -> angzarr.UUID
-	16, // 19: angzarr.Query.as_of_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: angzarr.AggregateRoot.root:type_name -> angzarr.UUID
-	1,  // 21: angzarr.SagaOrigin.cause:type_name -> angzarr.Cover
-	1,  // 22: angzarr.Outcome.cover:type_name -> angzarr.Cover
-	17, // 23: angzarr.Outcome.details:type_name -> google.protobuf.Any
-	4,  // 24: angzarr.Outcome.book:type_name -> angzarr.EventBook
-	6,  // 25: angzarr.RejectionNotification.command:type_name -> angzarr.CommandBook
-	17, // 26: angzarr.RejectionNotification.details:type_name -> google.protobuf.Any
-	16, // 27: angzarr.Erased.erased_at:type_name -> google.protobuf.Timestamp
-	7,  // 28: angzarr.BusinessLogic.Handle:input_type -> angzarr.ContextualCommand
-	6,  // 29: angzarr.BusinessCoordinator.Handle:input_type -> angzarr.CommandBook
-	4,  // 30: angzarr.BusinessCoordinator.Record:input_type -> angzarr.EventBook
-	4,  // 31: angzarr.Projector.Handle:input_type -> angzarr.EventBook
-	4,  // 32: angzarr.Projector.HandleSync:input_type -> angzarr.EventBook
-	4,  // 33: angzarr.ProjectorCoordinator.Handle:input_type -> angzarr.EventBook
-	4,  // 34: angzarr.ProjectorCoordinator.HandleSync:input_type -> angzarr.EventBook
-	4,  // 35: angzarr.Saga.Handle:input_type -> angzarr.EventBook
-	4,  // 36: angzarr.Saga.HandleSync:input_type -> angzarr.EventBook
-	4,  // 37: angzarr.SagaCoordinator.Handle:input_type -> angzarr.EventBook
-	4,  // 38: angzarr.SagaCoordinator.HandleSync:input_type -> angzarr.EventBook
-	10, // 39: angzarr.EventQuery.GetEvents:input_type -> angzarr.Query
-	10, // 40: angzarr.EventQuery.Synchronize:input_type -> angzarr.Query
-	18, // 41: angzarr.EventQuery.GetAggregateRoots:input_type -> google.protobuf.Empty
-	4,  // 42: angzarr.BusinessLogic.Handle:output_type -> angzarr.EventBook
-	8,  // 43: angzarr.BusinessCoordinator.Handle:output_type -> angzarr.SynchronousProcessingResponse
-	8,  // 44: angzarr.BusinessCoordinator.Record:output_type -> angzarr.SynchronousProcessingResponse
-	18, // 45: angzarr.Projector.Handle:output_type -> google.protobuf.Empty
-	9,  // 46: angzarr.Projector.HandleSync:output_type -> angzarr.Projection
-	18, // 47: angzarr.ProjectorCoordinator.Handle:output_type -> google.protobuf.Empty
-	9,  // 48: angzarr.ProjectorCoordinator.HandleSync:output_type -> angzarr.Projection
-	18, // 49: angzarr.Saga.Handle:output_type -> google.protobuf.Empty
-	8,  // 50: angzarr.Saga.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
-	18, // 51: angzarr.SagaCoordinator.Handle:output_type -> google.protobuf.Empty
-	8,  // 52: angzarr.SagaCoordinator.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
-	4,  // 53: angzarr.EventQuery.GetEvents:output_type -> angzarr.EventBook
-	4,  // 54: angzarr.EventQuery.Synchronize:output_type -> angzarr.EventBook
-	11, // 55: angzarr.EventQuery.GetAggregateRoots:output_type -> angzarr.AggregateRoot
-	42, // [42:56] is the sub-list for method output_type
-	28, // [28:42] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	15, // 7: angzarr.EventBook.erased:type_name -> angzarr.Erased
+	17, // 8: angzarr.CommandPage.command:type_name -> google.protobuf.Any
+	1,  // 9: angzarr.CommandBook.cover:type_name -> angzarr.Cover
+	5,  // 10: angzarr.CommandBook.pages:type_name -> angzarr.CommandPage
+	12, // 11: angzarr.CommandBook.saga_origin:type_name -> angzarr.SagaOrigin
+	4,  // 12: angzarr.ContextualCommand.events:type_name -> angzarr.EventBook
+	6,  // 13: angzarr.ContextualCommand.command:type_name -> angzarr.CommandBook
+	4,  // 14: angzarr.SynchronousProcessingResponse.books:type_name -> angzarr.EventBook
+	9,  // 15: angzarr.SynchronousProcessingResponse.projections:type_name -> angzarr.Projection
+	6,  // 16: angzarr.SynchronousProcessingResponse.commands:type_name -> angzarr.CommandBook
+	1,  // 17: angzarr.Projection.cover:type_name -> angzarr.Cover
+	17, // 18: angzarr.Projection.projection:type_name -> google.protobuf.Any
+	0,  // 19: angzarr.Query.root:type_name -> angzarr.UUID
+	16, // 20: angzarr.Query.as_of_time:type_name -> google.protobuf.Timestamp
+	0,  // 21: angzarr.AggregateRoot.root:type_name -> angzarr.UUID
+	1,  // 22: angzarr.SagaOrigin.cause:type_name -> angzarr.Cover
+	1,  // 23: angzarr.Outcome.cover:type_name -> angzarr.Cover
+	17, // 24: angzarr.Outcome.details:type_name -> google.protobuf.Any
+	4,  // 25: angzarr.Outcome.book:type_name -> angzarr.EventBook
+	6,  // 26: angzarr.RejectionNotification.command:type_name -> angzarr.CommandBook
+	17, // 27: angzarr.RejectionNotification.details:type_name -> google.protobuf.Any
+	16, // 28: angzarr.Erased.erased_at:type_name -> google.protobuf.Timestamp
+	7,  // 29: angzarr.BusinessLogic.Handle:input_type -> angzarr.ContextualCommand
+	6,  // 30: angzarr.BusinessCoordinator.Handle:input_type -> angzarr.CommandBook
+	4,  // 31: angzarr.BusinessCoordinator.Record:input_type -> angzarr.EventBook
+	4,  // 32: angzarr.Projector.Handle:input_type -> angzarr.EventBook
+	4,  // 33: angzarr.Projector.HandleSync:input_type -> angzarr.EventBook
+	4,  // 34: angzarr.ProjectorCoordinator.Handle:input_type -> angzarr.EventBook
+	4,  // 35: angzarr.ProjectorCoordinator.HandleSync:input_type -> angzarr.EventBook
+	4,  // 36: angzarr.Saga.Handle:input_type -> angzarr.EventBook
+	4,  // 37: angzarr.Saga.HandleSync:input_type -> angzarr.EventBook
+	4,  // 38: angzarr.SagaCoordinator.Handle:input_type -> angzarr.EventBook
+	4,  // 39: angzarr.SagaCoordinator.HandleSync:input_type -> angzarr.EventBook
+	10, // 40: angzarr.EventQuery.GetEvents:input_type -> angzarr.Query
+	10, // 41: angzarr.EventQuery.Synchronize:input_type -> angzarr.Query
+	18, // 42: angzarr.EventQuery.GetAggregateRoots:input_type -> google.protobuf.Empty
+	4,  // 43: angzarr.BusinessLogic.Handle:output_type -> angzarr.EventBook
+	8,  // 44: angzarr.BusinessCoordinator.Handle:output_type -> angzarr.SynchronousProcessingResponse
+	8,  // 45: angzarr.BusinessCoordinator.Record:output_type -> angzarr.SynchronousProcessingResponse
+	18, // 46: angzarr.Projector.Handle:output_type -> google.protobuf.Empty
+	9,  // 47: angzarr.Projector.HandleSync:output_type -> angzarr.Projection
+	18, // 48: angzarr.ProjectorCoordinator.Handle:output_type -> google.protobuf.Empty
+	9,  // 49: angzarr.ProjectorCoordinator.HandleSync:output_type -> angzarr.Projection
+	18, // 50: angzarr.Saga.Handle:output_type -> google.protobuf.Empty
+	8,  // 51: angzarr.Saga.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
+	18, // 52: angzarr.SagaCoordinator.Handle:output_type -> google.protobuf.Empty
+	8,  // 53: angzarr.SagaCoordinator.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
+	4,  // 54: angzarr.EventQuery.GetEvents:output_type -> angzarr.EventBook
+	4,  // 55: angzarr.EventQuery.Synchronize:output_type -> angzarr.EventBook
+	11, // 56: angzarr.EventQuery.GetAggregateRoots:output_type -> angzarr.AggregateRoot
+	43, // [43:57] is the sub-list for method output_type
+	29, // [29:43] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_angzarr_angzarr_proto_init() }

@@ -110,13 +110,14 @@ var File_angzarr_peers_proto protoreflect.FileDescriptor
 
 const file_angzarr_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x13angzarr/peers.proto\x12\aangzarr\x1a\x15angzarr/angzarr.proto\"\x0e\n" +
+	"\x13angzarr/peers.proto\x12\aangzarr\x1a\x13angzarr/admin.proto\x1a\x15angzarr/angzarr.proto\"\x0e\n" +
 	"\fGreetRequest\"3\n" +
 	"\rGreetResponse\x12\"\n" +
-	"\fincarnations\x18\x01 \x03(\tR\fincarnations2\xcf\x01\n" +
+	"\fincarnations\x18\x01 \x03(\tR\fincarnations2\x97\x02\n" +
 	"\x05Peers\x12F\n" +
 	"\x06Handle\x12\x14.angzarr.CommandBook\x1a&.angzarr.SynchronousProcessingResponse\x12D\n" +
-	"\x06Record\x12\x12.angzarr.EventBook\x1a&.angzarr.SynchronousProcessingResponse\x128\n" +
+	"\x06Record\x12\x12.angzarr.EventBook\x1a&.angzarr.SynchronousProcessingResponse\x12F\n" +
+	"\x05Erase\x12\x15.angzarr.EraseRequest\x1a&.angzarr.SynchronousProcessingResponse\x128\n" +
 	"\x05Greet\x12\x15.angzarr.GreetRequest\x1a\x16.angzarr.GreetResponse0\x01B8Z6github.com/angzarr/angzarr-kafka/proto/angzarr;angzarrb\x06proto3"
 
 var (
@@ -137,17 +138,20 @@ var file_angzarr_peers_proto_goTypes = []any{
 	(*GreetResponse)(nil),                 // 1: angzarr.GreetResponse
 	(*CommandBook)(nil),                   // 2: angzarr.CommandBook
 	(*EventBook)(nil),                     // 3: angzarr.EventBook
-	(*SynchronousProcessingResponse)(nil), // 4: angzarr.SynchronousProcessingResponse
+	(*EraseRequest)(nil),                  // 4: angzarr.EraseRequest
+	(*SynchronousProcessingResponse)(nil), // 5: angzarr.SynchronousProcessingResponse
 }
 var file_angzarr_peers_proto_depIdxs = []int32{
 	2, // 0: angzarr.Peers.Handle:input_type -> angzarr.CommandBook
 	3, // 1: angzarr.Peers.Record:input_type -> angzarr.EventBook
-	0, // 2: angzarr.Peers.Greet:input_type -> angzarr.GreetRequest
-	4, // 3: angzarr.Peers.Handle:output_type -> angzarr.SynchronousProcessingResponse
-	4, // 4: angzarr.Peers.Record:output_type -> angzarr.SynchronousProcessingResponse
-	1, // 5: angzarr.Peers.Greet:output_type -> angzarr.GreetResponse
-	3, // [3:6] is the sub-list for method output_type
-	0, // [0:3] is the sub-list for method input_type
+	4, // 2: angzarr.Peers.Erase:input_type -> angzarr.EraseRequest
+	0, // 3: angzarr.Peers.Greet:input_type -> angzarr.GreetRequest
+	5, // 4: angzarr.Peers.Handle:output_type -> angzarr.SynchronousProcessingResponse
+	5, // 5: angzarr.Peers.Record:output_type -> angzarr.SynchronousProcessingResponse
+	5, // 6: angzarr.Peers.Erase:output_type -> angzarr.SynchronousProcessingResponse
+	1, // 7: angzarr.Peers.Greet:output_type -> angzarr.GreetResponse
+	4, // [4:8] is the sub-list for method output_type
+	0, // [0:4] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
 	0, // [0:0] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
@@ -158,6 +162,7 @@ func file_angzarr_peers_proto_init() {
 	if File_angzarr_peers_proto != nil {
 		return
 	}
+	file_angzarr_admin_proto_init()
 	file_angzarr_angzarr_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -25,6 +25,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Peers_Handle_FullMethodName = "/angzarr.Peers/Handle"
 	Peers_Record_FullMethodName = "/angzarr.Peers/Record"
+	Peers_Erase_FullMethodName  = "/angzarr.Peers/Erase"
 	Peers_Greet_FullMethodName  = "/angzarr.Peers/Greet"
 )
 
@@ -40,6 +41,7 @@ const (
 type PeersClient interface {
 	Handle(ctx context.Context, in *CommandBook, opts ...grpc.CallOption) (*SynchronousProcessingResponse, error)
 	Record(ctx context.Context, in *EventBook, opts ...grpc.CallOption) (*SynchronousProcessingResponse, error)
+	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*SynchronousProcessingResponse, error)
 	// Greet tells who is at the address, for as long as the stream lives.
 	Greet(ctx context.Context, in *GreetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GreetResponse], error)
 }
@@ -66,6 +68,16 @@ func (c *peersClient) Record(ctx context.Context, in *EventBook, opts ...grpc.Ca
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SynchronousProcessingResponse)
 	err := c.cc.Invoke(ctx, Peers_Record_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peersClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*SynchronousProcessingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SynchronousProcessingResponse)
+	err := c.cc.Invoke(ctx, Peers_Erase_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +115,7 @@ type Peers_GreetClient = grpc.ServerStreamingClient[GreetResponse]
 type PeersServer interface {
 	Handle(context.Context, *CommandBook) (*SynchronousProcessingResponse, error)
 	Record(context.Context, *EventBook) (*SynchronousProcessingResponse, error)
+	Erase(context.Context, *EraseRequest) (*SynchronousProcessingResponse, error)
 	// Greet tells who is at the address, for as long as the stream lives.
 	Greet(*GreetRequest, grpc.ServerStreamingServer[GreetResponse]) error
 	mustEmbedUnimplementedPeersServer()
@@ -120,6 +133,9 @@ func (UnimplementedPeersServer) Handle(context.Context, *CommandBook) (*Synchron
 }
 func (UnimplementedPeersServer) Record(context.Context, *EventBook) (*SynchronousProcessingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Record not implemented")
+}
+func (UnimplementedPeersServer) Erase(context.Context, *EraseRequest) (*SynchronousProcessingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
 }
 func (UnimplementedPeersServer) Greet(*GreetRequest, grpc.ServerStreamingServer[GreetResponse]) error {
 	return status.Error(codes.Unimplemented, "method Greet not implemented")
@@ -181,6 +197,24 @@ func _Peers_Record_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Erase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Erase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Erase(ctx, req.(*EraseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peers_Greet_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GreetRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -206,6 +240,10 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Record",
 			Handler:    _Peers_Record_Handler,
+		},
+		{
+			MethodName: "Erase",
+			Handler:    _Peers_Erase_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
