@@ -88,6 +88,21 @@ func (a *Admin) HighWatermarks(ctx context.Context, topic string) (map[int32]int
 	return HighWatermarks(ctx, a.client, topic)
 }
 
+// Starts is [Starts].
+func (a *Admin) Starts(ctx context.Context, topic string) (map[int32]int64, error) {
+	return Starts(ctx, a.client, topic)
+}
+
+// KeepingOf is [KeepingOf].
+func (a *Admin) KeepingOf(ctx context.Context, domain string) (map[string]Keeping, error) {
+	return KeepingOf(ctx, a.client, domain)
+}
+
+// AllProjections is [AllProjections].
+func (a *Admin) AllProjections(ctx context.Context) (map[string]int32, error) {
+	return AllProjections(ctx, a.client)
+}
+
 // StableOffsets is [StableOffsets].
 func (a *Admin) StableOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
 	return StableOffsets(ctx, a.client, topic)

@@ -124,6 +124,9 @@ func nothingLeft(ctx context.Context, cl *kgo.Client, topic string, partition in
 		return false, err
 	}
 	detail := meta.Topics[topic]
+	if detail.Partitions[partition].Leader < 0 {
+		return false, nil // it will have one again
+	}
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxBytes, req.IsolationLevel, req.SessionEpoch = 1<<20, 1, -1
 	t := kmsg.NewFetchRequestTopic()
@@ -182,6 +185,9 @@ func StableOffsets(ctx context.Context, cl *kgo.Client, topic string) (map[int32
 func offsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
 	if err == nil {
 		err = listed.Error()
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		err = fmt.Errorf("%w: %w", ErrNoTopic, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)

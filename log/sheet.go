@@ -81,11 +81,9 @@ func (s *Sheet) AddPage(p *Page, partition int32) {
 	if value == nil {
 		value = []byte{} // nil would be a tombstone
 	}
-	at = len(s.text)
-	s.text = binary.BigEndian.AppendUint32(append(s.text, p.Root[:]...), p.Sequence)
 	s.Records = append(s.Records, Record{
 		Topic: s.events, Partition: partition,
-		Key: s.from(at), Value: value, Headers: s.headers[first:len(s.headers):len(s.headers)],
+		Key: s.pageKey(p.Root, p.Sequence), Value: value, Headers: s.headers[first:len(s.headers):len(s.headers)],
 	})
 }
 
@@ -103,6 +101,21 @@ func (s *Sheet) AddSnapshot(root Root, snapshot *angzarr.Snapshot, partition int
 	s.Records = append(s.Records, Record{Topic: s.events, Partition: partition, Key: s.from(at), Value: s.encode(snapshot)})
 }
 
+// AddErased adds the word that a root was erased.
+func (s *Sheet) AddErased(root Root, erased *angzarr.Erased, partition int32) {
+	s.Records = append(s.Records, Record{Topic: s.events, Partition: partition, Key: s.pageKey(root, 0), Value: s.encode(erased)})
+}
+
+// AddPageTombstone has a root's page be compacted away.
+func (s *Sheet) AddPageTombstone(root Root, sequence uint32, partition int32) {
+	s.Records = append(s.Records, Record{Topic: s.events, Partition: partition, Key: s.pageKey(root, sequence)})
+}
+
+// AddSnapshotTombstone does the same with a root's snapshot.
+func (s *Sheet) AddSnapshotTombstone(root Root, partition int32) {
+	s.Records = append(s.Records, Record{Topic: s.events, Partition: partition, Key: SnapshotKey(root)})
+}
+
 // AddOutcome adds what became of a command. The key is its root, nil if that
 // could not be read.
 func (s *Sheet) AddOutcome(key []byte, outcome *angzarr.Outcome, partition int32) {
@@ -116,6 +129,12 @@ func (s *Sheet) encode(m proto.Message) []byte {
 		panic("log: " + err.Error()) // made by us, of what was unmarshalled
 	}
 	s.text = text
+	return s.from(at)
+}
+
+func (s *Sheet) pageKey(root Root, sequence uint32) []byte {
+	at := len(s.text)
+	s.text = binary.BigEndian.AppendUint32(append(s.text, root[:]...), sequence)
 	return s.from(at)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -115,6 +116,22 @@ func Domains(ctx context.Context, client *kgo.Client) (map[string]int32, error) 
 		}
 	}
 	return domains, nil
+}
+
+// AllProjections gives the topics that projectors publish to, each with its number
+// of partitions.
+func AllProjections(ctx context.Context, client *kgo.Client) (map[string]int32, error) {
+	topics, err := kadm.NewClient(client).ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the topics of projections: %w", err)
+	}
+	found := make(map[string]int32)
+	for name, topic := range topics {
+		if strings.HasPrefix(name, prefix+projections+".") {
+			found[name] = int32(len(topic.Partitions))
+		}
+	}
+	return found, nil
 }
 
 func ensureTopics(ctx context.Context, admin *kadm.Client, policies []policy, s TopicSettings) (map[string]topicState, error) {
