@@ -18,6 +18,9 @@ func (b *books) add(r *kgo.Record) error {
 	if r.Attrs.IsControl() || len(r.Key) != pageKey {
 		return nil
 	}
+	if r.Value == nil || binary.BigEndian.Uint32(r.Key[16:]) == 0 {
+		return nil // of an erasure
+	}
 	of, number := root(r.Key[:16]), binary.BigEndian.Uint32(r.Key[16:])
 	if b.numbered && number != b.last[of]+1 {
 		return fmt.Errorf("root %s: page %d after page %d", of, number, b.last[of])

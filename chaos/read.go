@@ -103,8 +103,11 @@ func (r reader) pages(ctx context.Context) (pages []stored, err error) {
 		return nil, err
 	}
 	for _, record := range records {
-		if _, _, kind := log.ParseKey(record.Key); kind == log.KeySnapshot {
+		switch root, _, kind := log.ParseKey(record.Key); {
+		case kind == log.KeySnapshot:
 			continue
+		case kind == log.KeyErased, record.Value == nil:
+			return nil, fmt.Errorf("%s/%d/%d: root %s was erased, and nobody asked for that", record.Topic, record.Partition, record.Offset, root)
 		}
 		p, err := log.DecodePage(&record)
 		if err != nil {

@@ -117,9 +117,9 @@ func (a *Audit) wrong(root log.Root, format string, args ...any) {
 
 func (a *Audit) judge(root log.Root, got, want *Book, stands, must []trace) {
 	switch {
-	case got.last != want.last || got.erased != want.erased || (got.broken == nil) != (want.broken == nil):
+	case got.last != want.last || got.Erased() != want.Erased() || (got.broken == nil) != (want.broken == nil):
 		a.wrong(root, "the shelf has page %d (erased %v, %v), the log page %d (erased %v, %v)",
-			got.last, got.erased, got.broken, want.last, want.erased, want.broken)
+			got.last, got.Erased(), got.broken, want.last, want.Erased(), want.broken)
 	case want.broken != nil:
 		a.Books++ // nobody is given it
 	case string(got.AppendTo(nil)) != string(want.AppendTo(nil)):

@@ -23,12 +23,12 @@ type Book struct {
 	root      log.Root
 	partition int32
 
-	last     uint32 // the number of the last page, 0 if there is none
-	snapshot []byte // an EventBook's field 2, tag and all
-	covers   uint32 // the last page that the snapshot covers
-	pages    []byte // an EventBook's fields 3, tags and all, from covers+1 on
-	opens    int64  // the offset of the snapshot, or of the first page
-	erased   bool
+	last     uint32          // the number of the last page, 0 if there is none
+	snapshot []byte          // an EventBook's field 2, tag and all
+	covers   uint32          // the last page that the snapshot covers
+	pages    []byte          // an EventBook's fields 3, tags and all, from covers+1 on
+	opens    int64           // the offset of the snapshot, or of the first page
+	erasure  *angzarr.Erased // nil if it was not erased
 	broken   error
 
 	applied window
@@ -44,14 +44,17 @@ type Book struct {
 
 // blank says that the book is a new aggregate's.
 func (b *Book) blank() bool {
-	return b.last == 0 && b.snapshot == nil && !b.erased && b.broken == nil
+	return b.last == 0 && b.snapshot == nil && b.erasure == nil && b.broken == nil
 }
 
 // Last is the number of the last page, 0 if there is none.
 func (b *Book) Last() uint32 { return b.last }
 
 // Erased says that the aggregate was erased for good.
-func (b *Book) Erased() bool { return b.erased }
+func (b *Book) Erased() bool { return b.erasure != nil }
+
+// Erasure is what the log says of that, nil if it was not erased.
+func (b *Book) Erasure() *angzarr.Erased { return b.erasure }
 
 // Err says why the book can't be used, if it can't.
 func (b *Book) Err() error { return b.broken }
@@ -128,10 +131,17 @@ func gap(root log.Root, partition int32, what string, sequence uint32, offset in
 	return fmt.Sprintf("root %s, %s %d at offset %d of partition %d comes after page %d", root, what, sequence, offset, partition, last)
 }
 
-// erase empties the book for good.
+// Erase empties the book for good, by a committed erasure or a part of one.
+func (b *Book) Erase(e *angzarr.Erased, offset int64) {
+	b.erase(e, offset)
+	if b.keeper != nil {
+		b.keeper.add(erasedChange(b.root, e, offset))
+	}
+}
+
 func (b *Book) erase(e *angzarr.Erased, offset int64) {
 	*b = Book{
-		root: b.root, partition: b.partition, last: e.GetLastSequence(), erased: true, opens: offset,
+		root: b.root, partition: b.partition, last: e.GetLastSequence(), erasure: e, opens: offset,
 		changed: offset + 1, keeper: b.keeper, in: b.in, pins: b.pins, size: b.size, prev: b.prev, next: b.next,
 	}
 }
@@ -144,7 +154,7 @@ func (b *Book) Applied(commandID string) (Applied, bool) { return b.applied.find
 // unusable, and no other.
 func (b *Book) fold(r *log.Record, kind log.KeyKind) {
 	switch {
-	case b.erased || r.Value == nil:
+	case b.erasure != nil && kind != log.KeyErased, r.Value == nil:
 		// Tombstones belong to an erasure, whose own record came before them.
 		// What is left of the erased pages may be compacted in any order.
 		return

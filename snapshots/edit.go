@@ -47,7 +47,7 @@ func anew(partition int32, root log.Root, changes []change) *edit {
 }
 
 func (e *edit) add(partition int32, c *change) {
-	if e.erased || e.lost && c.kind != kindErased {
+	if (e.erased || e.lost) && c.kind != kindErased {
 		return
 	}
 	before := c.sequence // the last page that the change follows upon

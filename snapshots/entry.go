@@ -26,7 +26,7 @@ import (
 const (
 	kindPage     = 'p' // stub, and an EventBook's field 3
 	kindSnapshot = 's' // offset 8, and an EventBook's field 2
-	kindErased   = 'e' // offset 8
+	kindErased   = 'e' // offset 8, and the Erased
 	kindBroken   = 'b' // why the book can't be used
 	kindLost     = 'l' // nothing follows: the log has the book
 
@@ -88,6 +88,14 @@ func snapshotChange(root log.Root, covers uint32, offset int64, snapshot []byte)
 	return change{root, kindSnapshot, covers, offset, entryOf(root, kindSnapshot, covers, offsetOf(offset), snapshot)}
 }
 
+func erasedChange(root log.Root, e *angzarr.Erased, offset int64) change {
+	encoded, err := proto.Marshal(e)
+	if err != nil {
+		panic("snapshots: " + err.Error()) // it was unmarshalled from bytes
+	}
+	return change{root, kindErased, e.LastSequence, offset, entryOf(root, kindErased, e.LastSequence, offsetOf(offset), encoded)}
+}
+
 // brokenChange has no entry yet, only its body.
 func brokenChange(root log.Root, offset int64, why string) change {
 	return change{root: root, kind: kindBroken, offset: offset, entry: []byte(why)}
@@ -108,7 +116,7 @@ func changesOf(r *log.Record) []change {
 		if err := proto.Unmarshal(r.Value, &e); err != nil {
 			return []change{broken(err)}
 		}
-		return []change{{root, kindErased, e.LastSequence, r.Offset, entryOf(root, kindErased, e.LastSequence, offsetOf(r.Offset))}}
+		return []change{erasedChange(root, &e, r.Offset)}
 	case log.KeySnapshot:
 		var s angzarr.Snapshot
 		if err := proto.Unmarshal(r.Value, &s); err != nil {
@@ -174,8 +182,12 @@ func (b *Book) take(kind byte, sequence uint32, body []byte) bool {
 		}
 		b.snapshot = append([]byte(nil), body[offsetSize:]...)
 		b.last, b.covers, b.pages = sequence, sequence, nil
-	case kind == kindErased && len(body) == offsetSize:
-		*b = Book{root: b.root, partition: b.partition, last: sequence, erased: true}
+	case kind == kindErased && len(body) >= offsetSize:
+		e := &angzarr.Erased{}
+		if err := proto.Unmarshal(body[offsetSize:], e); err != nil || e.LastSequence != sequence {
+			return false
+		}
+		*b = Book{root: b.root, partition: b.partition, last: sequence, erasure: e}
 	default:
 		return false
 	}

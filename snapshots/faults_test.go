@@ -39,7 +39,11 @@ func (s *storm) step() {
 	s.n++
 	s.clock = s.clock.Add(time.Duration(s.rand.IntN(60)) * time.Second)
 	what := s.rand.IntN(20)
-	if book.Erased() || book.Err() != nil || what < 3 {
+	if book.Err() == nil && (book.Erased() || book.Last() > 0 && s.rand.IntN(500) == 0) {
+		s.log.eraseOn(book, 1+s.rand.Uint32N(20), s.clock)
+		return
+	}
+	if book.Err() != nil || what < 3 {
 		return
 	}
 	if what < 18 || book.Last() == 0 {

@@ -30,6 +30,7 @@ type Found struct {
 	// pages are their places in the log.
 	Covers   uint32
 	Snapshot *angzarr.Snapshot // nil if there is none
+	Erased   bool
 
 	shelf *Shelf
 	keys  keys
@@ -98,7 +99,7 @@ func (f *Found) open(raw []any, origin string, maxAge time.Duration) error {
 
 // cover reads what the book begins with.
 func (f *Found) cover(ctx context.Context) error {
-	for len(f.row) > 0 && f.row[0] == kindSnapshot {
+	for len(f.row) > 0 && (f.row[0] == kindSnapshot || f.row[0] == kindErased) {
 		_, entry, err := f.entry(f.row)
 		if err == errShort {
 			if f.row, err = f.more(ctx, f.row, len(f.row)); err == nil {
@@ -107,6 +108,10 @@ func (f *Found) cover(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if entry.kind == kindErased {
+			f.Erased = true
+			break
 		}
 		var book angzarr.EventBook
 		if len(entry.body) < offsetSize || proto.Unmarshal(entry.body[offsetSize:], &book) != nil {

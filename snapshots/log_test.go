@@ -84,11 +84,32 @@ func (l *eventLog) snapshot(root log.Root, sequence uint32, at time.Time) (*angz
 }
 
 func (l *eventLog) erase(root log.Root, last uint32, at time.Time) {
-	l.append(log.Record{Key: log.PageKey(root, 0), Value: encodedOf(&angzarr.Erased{LastSequence: last})}, at)
-	for n := uint32(1); n <= last; n++ {
+	l.eraseSome(root, &angzarr.Erased{LastSequence: last}, 1, last, at)
+}
+
+// eraseSome is one transaction of an erasure. It gives the offset of its word.
+func (l *eventLog) eraseSome(root log.Root, e *angzarr.Erased, from, to uint32, at time.Time) int64 {
+	offset := l.append(log.Record{Key: log.PageKey(root, 0), Value: encodedOf(e)}, at).Offset
+	l.append(log.Record{Key: log.SnapshotKey(root)}, at)
+	for n := from; n <= to; n++ {
 		l.append(log.Record{Key: log.PageKey(root, n)}, at)
 	}
-	l.append(log.Record{Key: log.SnapshotKey(root)}, at)
+	return offset
+}
+
+// eraseOn erases a book, or goes on with that, by at most so many pages.
+func (l *eventLog) eraseOn(book *Book, n uint32, at time.Time) {
+	e := &angzarr.Erased{LastSequence: book.Last(), PagesLeft: book.Last()}
+	if before := book.Erasure(); before != nil {
+		if before.PagesLeft == 0 {
+			return
+		}
+		e = proto.Clone(before).(*angzarr.Erased)
+	}
+	from := e.LastSequence - e.PagesLeft + 1
+	n = min(n, e.PagesLeft)
+	e.PagesLeft -= n
+	book.Erase(e, l.eraseSome(book.root, e, from, from+n-1, at))
 }
 
 func encodedOf(m proto.Message) []byte {

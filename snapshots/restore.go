@@ -79,7 +79,13 @@ func (b *Books) fold(r *log.Record) {
 	in := b.partitions[r.Partition]
 	book := in.inMemory[root]
 	if book == nil {
-		if _, elsewhere := in.left[root]; elsewhere || r.Value == nil {
+		_, elsewhere := in.left[root]
+		if elsewhere && kind == log.KeyErased && r.Value != nil {
+			// What came before it is of no use any more: pages may be missing
+			// there that compaction has taken.
+			in.left[root] = place{offset: r.Offset}
+		}
+		if elsewhere || r.Value == nil {
 			return
 		}
 		book = b.insert(in, &Book{root: root, partition: r.Partition})

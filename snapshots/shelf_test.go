@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -258,4 +259,40 @@ func TestFlushIsBounded(t *testing.T) {
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("it took %v", took)
 	}
+}
+
+// What was erased is gone from Redis, too.
+func TestErasedFromTheShelf(t *testing.T) {
+	w := newShelfWorld(t, redistest.Start(t))
+	w.own(1)
+	root := rootOf(1)
+	w.commit(root, "secret", 3)
+	book := w.get(root)
+	book.SetSnapshot(w.log.snapshot(root, 3, noon))
+	w.books.Release(book)
+	w.commit(root, "secret", 2)
+	w.settled()
+	stored := func() string {
+		k := keysOf(w.domain.Name, w.log.partition)
+		return w.client().Get(t.Context(), k.book(root)).Val() + w.client().Get(t.Context(), k.history(root)).Val()
+	}
+	if !strings.Contains(stored(), "secret") || len(stored()) < 3*stubSize {
+		t.Fatalf("the shelf has %q", stored())
+	}
+	for range 3 { // in three transactions
+		book = w.get(root)
+		w.log.eraseOn(book, 2, noon)
+		w.books.Release(book)
+		w.settled()
+		if strings.Contains(stored(), "secret") || len(stored()) > 80 {
+			t.Errorf("the shelf has %q", stored())
+		}
+		w.check(root)
+	}
+	w.own(1)
+	w.check(root)
+	if book = w.get(root); book.Erasure().GetPagesLeft() != 0 || book.Last() != 5 {
+		t.Errorf("the next owner has %v", book.Erasure())
+	}
+	w.books.Release(book)
 }
