@@ -21,7 +21,7 @@ func (w *Worker) notCommitted(batch []*decision, err error) {
 			w.lose(d, unknown)
 			continue
 		}
-		if d.polled != nil {
+		if d.polled != nil && !d.unfinished() {
 			d.part.claim.Progress.Undo(d.polled.Offset)
 		}
 		again = append(again, d)
@@ -75,7 +75,7 @@ func (w *Worker) shrink(d *decision) bool {
 		d.snapshot = nil
 	default:
 		d.refused = tooLargeForTopic(d.size)
-		d.pages, d.snapshot, d.repeat, d.forward = nil, nil, nil, false
+		d.pages, d.snapshot, d.repeat, d.erasure, d.forward = nil, nil, nil, nil, false
 		d.dead = d.polled != nil
 	}
 	if d.polled == nil && d.refused != nil {

@@ -27,6 +27,7 @@ type command struct {
 	encoded []byte             // the CommandBook as it came
 	ids     []byte             // fields that it lacks, to be appended
 	record  *angzarr.EventBook // nil to decide
+	erase   *angzarr.EraseRequest
 	arrived time.Time
 	part    *part
 
@@ -40,6 +41,13 @@ type command struct {
 
 	attempts int // how often business logic was asked
 	reads    int // how often its pages could not be read back
+
+	replay *replay // of which dead letter it is the replay, nil for others
+
+	// Of an erasure: dead letters that are to go, and whether a command in the
+	// topic remembers it.
+	letters    []log.LetterID
+	remembered bool
 
 	// unavailable is why business logic could not be asked the last time. It
 	// outlives the wait: a caller who gives up meanwhile hears of it.
@@ -87,4 +95,10 @@ func (c *command) reply(book *angzarr.EventBook, err error) {
 type answer struct {
 	book *angzarr.EventBook
 	err  error
+}
+
+// replay is the dead letter that a polled command was.
+type replay struct {
+	letter   log.LetterID
+	attempts int // before
 }

@@ -67,7 +67,7 @@ func (w *Worker) commit() {
 		n++
 		bytes += d.size
 		parts[d.part] = true
-		if d.polled != nil {
+		if d.polled != nil && !d.unfinished() {
 			d.part.claim.Progress.Finish(d.polled.Offset)
 		}
 	}
@@ -128,6 +128,11 @@ func (w *Worker) apply(d *decision, written []log.Record) {
 	if d.line == nil || d.line.book == nil || d.repeat != nil {
 		return
 	}
+	if d.erasure != nil {
+		d.line.book.Erase(d.erasure.erased, written[0].Offset)
+		d.letters = d.erasure.rest
+		return
+	}
 	now := time.Now()
 	for i := range d.pages {
 		d.pages[i].Offset = written[i].Offset
@@ -140,6 +145,10 @@ func (w *Worker) apply(d *decision, written []log.Record) {
 
 // after answers a committed decision and lets its line go on.
 func (w *Worker) after(d *decision) {
+	if d.unfinished() {
+		w.erasedSome(d)
+		return
+	}
 	if d.polled != nil && d.replyTo >= 0 && !d.forward {
 		w.sendReply(d)
 	}
@@ -171,6 +180,10 @@ func (w *Worker) bookOf(d *decision) *angzarr.EventBook {
 	}
 	if d.repeat != nil {
 		book.Pages = d.repeat.Pages
+		return book
+	}
+	if d.erasure != nil {
+		book.Erased = d.erasure.erased
 		return book
 	}
 	book.Pages = make([]*angzarr.EventPage, len(d.pages))

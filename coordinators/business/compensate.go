@@ -53,10 +53,11 @@ func (w *Worker) rejected(d *decision) {
 }
 
 // compensates says whether somebody is to be told of the rejection. Who waits for
-// a reply hears of it; what broke, and was not refused, is kept as a dead letter
-// for somebody to look at, and may be done yet.
+// a reply hears of it, unless that is an operator who has a dead letter replayed;
+// what broke, and was not refused, is kept as a dead letter for somebody to look
+// at, and may be done yet.
 func (d *decision) compensates() bool {
-	return d.order.origin != nil && d.replyTo < 0 && (!d.dead || d.refused.Code() == codes.Unknown)
+	return d.order.origin != nil && (d.replyTo < 0 || d.replay != nil) && (!d.dead || d.refused.Code() == codes.Unknown)
 }
 
 // mostTold bounds the rejected command in a notification, which has to fit into

@@ -21,14 +21,22 @@ type decision struct {
 	dead     bool               // it is to become a dead letter
 	forward  bool               // it is to go to the partition where it belongs
 	notify   int32              // of how many partitions the domain is that is to be told of its rejection, 0 if none is
+	erasure  *erasure           // what of an erasure it does, nil for all else
 
 	records int  // how many its transaction writes for it
 	size    int  // and of how many bytes
 	cut     bool // the least that says so is written, as more is too large
 }
 
+// unfinished says that more follows for the same command once it is committed.
+func (d *decision) unfinished() bool { return d.erasure != nil && d.erasure.unfinished() }
+
 // decide does what needs no business logic, or asks it.
 func (w *Worker) decide(l *line, c *command) {
+	if c.erase != nil {
+		w.decideErasure(l, c)
+		return
+	}
 	if err := l.book.Err(); err != nil {
 		w.log.Error("an aggregate takes no commands until its history is mended", "root", l.root, "error", err)
 	} else if was, known := l.book.Applied(c.cause.CommandID); known && !seam.NoIDs {
@@ -87,7 +95,7 @@ func (w *Worker) decideOn(d *decision) {
 		// Its pages are committed, whoever is the owner now.
 		w.finish(d.command, w.bookOf(d), nil)
 		w.free(d.line)
-	case d.refused != nil, len(d.pages) == 0 && d.snapshot == nil:
+	case d.refused != nil, len(d.pages) == 0 && d.snapshot == nil && d.erasure == nil:
 		w.unproved = append(w.unproved, d)
 		w.free(d.line)
 	case !d.settle():

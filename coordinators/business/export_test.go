@@ -15,6 +15,9 @@ func (w *Worker) SetLogicTimeout(d time.Duration) { w.logic.timeout = d }
 // SetRevokeTimeout is for a worker that does not run yet.
 func (w *Worker) SetRevokeTimeout(d time.Duration) { w.revokeTimeout = d }
 
+// SetEraseAtOnce is for a worker that does not run yet.
+func (w *Worker) SetEraseAtOnce(n int) { w.limits.eraseAtOnce = n }
+
 // RefuseUnproved has a worker answer refusals without the group's word.
 func (w *Worker) RefuseUnproved() {
 	w.prover = func(context.Context, []*partitioning.Claim) error { return nil }

@@ -66,6 +66,9 @@ func (w *Worker) admit(p *part) {
 		w.waiting++
 		c, st := read(w.domain.Name, r)
 		c.part, c.arrived = p, time.Now()
+		if c.replay != nil && c.replay.letter.Source.Partition >= w.domain.Partitions {
+			c.replay = nil // of no letter that could be there
+		}
 		switch {
 		case st != nil:
 			w.ready(&decision{command: c, refused: st, dead: true})

@@ -26,11 +26,15 @@ func read(domain string, r *log.Record) (*command, *status.Status) {
 		c.readHeader(r.Headers[i].Key, string(r.Headers[i].Value))
 	}
 	var st *status.Status
-	if string(r.Header(log.HeaderKind)) == log.KindEventBook {
+	switch string(r.Header(log.HeaderKind)) {
+	case log.KindEventBook:
 		st = c.readEvents(r.Value)
-	} else {
+	case log.KindErasure:
+		st = c.readErasure(r.Value)
+	default:
 		st = c.readCommands(domain, r.Value)
 	}
+	c.readReplay(r)
 	if c.cause.CorrelationID == "" {
 		c.cause.CorrelationID = c.cause.CommandID
 	}
@@ -72,6 +76,15 @@ func (c *command) readHeader(key, value string) {
 		if at, err := time.Parse(time.RFC3339Nano, value); err == nil {
 			c.ctx = deadline{c.ctx, at}
 		}
+	}
+}
+
+// readReplay takes in which dead letter the record is the replay of, if it can be
+// one of its topic's.
+func (c *command) readReplay(r *log.Record) {
+	id, attempts, ok := r.Replayed()
+	if ok && id.Reader == "" && id.Source.Topic == r.Topic {
+		c.replay = &replay{id, attempts}
 	}
 }
 

@@ -1,6 +1,7 @@
 package business
 
 import (
+	"slices"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -19,17 +20,21 @@ func (w *Worker) write(s *log.Sheet, d *decision, now time.Time) {
 	if d.snapshot != nil {
 		s.AddSnapshot(d.root, d.snapshot, partition)
 	}
-	if d.polled == nil {
+	if d.erasure != nil {
+		d.erasure.write(s, w.domain.Name, d.root, partition)
+	}
+	if d.polled == nil || d.unfinished() {
 		return
 	}
 	if d.forward {
 		s.Records = append(s.Records, forwardOf(d.command, w.domain.Name, w.domain.Partitions))
 		return
 	}
-	// Whoever asked for a reply hears of it, as a caller does; a record that
-	// can't be read is kept all the same.
-	if d.dead && (d.replyTo < 0 || !d.rooted) {
+	switch {
+	case d.buried():
 		s.Records = append(s.Records, w.deadLetter(d, now))
+	case d.replay != nil:
+		s.Records = append(s.Records, d.replay.letter.Done(w.domain.Name))
 	}
 	var key []byte
 	if d.rooted {
@@ -39,6 +44,13 @@ func (w *Worker) write(s *log.Sheet, d *decision, now time.Time) {
 	if d.notify > 0 {
 		s.Records = append(s.Records, notificationOf(d))
 	}
+}
+
+// buried says that the command becomes a dead letter. Whoever asked for a reply
+// hears of it instead, as a caller does; a record that can't be read is kept all
+// the same, and so is what was kept before.
+func (d *decision) buried() bool {
+	return d.dead && d.polled != nil && (d.replyTo < 0 || !d.rooted || d.replay != nil)
 }
 
 const (
@@ -52,7 +64,7 @@ const (
 // outcomeOf says what became of a command, without its pages.
 func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 	o := &angzarr.Outcome{
-		CommandId: d.cause.CommandID, CorrelationId: d.correlationID(),
+		CommandId: d.cause.CommandID, CorrelationId: d.correlationID(), DeadLetter: d.buried(),
 	}
 	if d.rooted {
 		o.Cover = coverOf(domain, d.root)
@@ -75,7 +87,7 @@ func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 }
 
 // deadLetter keeps a polled record that could not be done, as it was, with what
-// is known about why.
+// is known about why. The replay of one is that one again.
 func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
 	r := d.polled
 	l := log.DeadLetter{
@@ -88,7 +100,24 @@ func (w *Worker) deadLetter(d *decision, now time.Time) log.Record {
 	if d.line != nil {
 		l.NextPage = d.line.book.Last() + 1
 	}
-	return l.Encode(w.domain.Name)
+	if d.replay != nil {
+		l.ID = d.replay.letter
+		l.Attempts += d.replay.attempts
+		l.Headers = slices.DeleteFunc(slices.Clone(r.Headers), func(h log.Header) bool {
+			return h.Key == log.HeaderReplyTo || h.Key == log.HeaderReplyTag // the replay's
+		})
+	}
+	letter := l.Encode(w.domain.Name)
+	letter.Partition = w.letterPartition(d)
+	return letter
+}
+
+// letterPartition is where a polled command's letter stands, or would.
+func (w *Worker) letterPartition(d *decision) int32 {
+	if d.replay != nil {
+		return d.replay.letter.Source.Partition
+	}
+	return d.polled.Partition
 }
 
 // forwardOf sends a misrouted command to where it belongs. It keeps the id that

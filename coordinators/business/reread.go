@@ -33,7 +33,7 @@ func (w *Worker) collect(l *line, c *command, first, last uint32, offset int64, 
 			case err == nil:
 				then(pages)
 			default:
-				w.uncollected(l, c, err)
+				w.unread(l, c, err)
 			}
 			w.step()
 		}
@@ -56,7 +56,7 @@ func (w *Worker) lookUp(l *line, c *command, was snapshots.Applied, repeat func(
 			case p.ctx.Err() != nil:
 				w.abandon(l, c)
 			case err != nil:
-				w.uncollected(l, c, err)
+				w.unread(l, c, err)
 			case pages != nil:
 				repeat(pages)
 			case c.ctx.Err() != nil:
@@ -69,10 +69,10 @@ func (w *Worker) lookUp(l *line, c *command, was snapshots.Applied, repeat func(
 	})
 }
 
-// uncollected decides what becomes of a command for which pages could not be
-// read back: a caller may try again, a polled one is tried again here.
-func (w *Worker) uncollected(l *line, c *command, err error) {
-	w.log.Warn("could not read pages back", "root", l.root, "error", err)
+// unread decides what becomes of a command for which the log could not be read: a
+// caller may try again, a polled one is tried again here.
+func (w *Worker) unread(l *line, c *command, err error) {
+	w.log.Warn("could not read back what a command needs", "root", l.root, "error", err)
 	switch c.reads++; {
 	case errors.Is(err, errMissing):
 		w.decideOn(&decision{command: c, line: l, refused: status.New(codes.DataLoss, err.Error()), dead: true})

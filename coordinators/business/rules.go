@@ -20,6 +20,8 @@ type limits struct {
 	answer   int // bytes of what business logic answers
 	page     int // bytes of an event's record
 	waiting  int // commands that wait at the same time
+
+	eraseAtOnce int // tombstones in one transaction of an erasure
 }
 
 // maxPages bounds what one command leads to: its transaction holds all of them.
@@ -45,6 +47,17 @@ func precheck(domain string, c *command, book *snapshots.Book, l limits) *object
 	}
 	if c.record == nil && book.Size() > l.openBook {
 		return &objection{bookTooLarge(domain, c.root, book.Size(), l.openBook), true}
+	}
+	return nil
+}
+
+// cannotErase says why a root can't be erased, nil if it can.
+func cannotErase(domain string, root log.Root, book *snapshots.Book) *status.Status {
+	switch {
+	case book.Err() != nil:
+		return status.Newf(codes.DataLoss, "%v; it can't be erased before that is mended", book.Err())
+	case book.Last() == 0 && !book.Erased():
+		return status.Newf(codes.NotFound, "nothing was ever written to %s/%s, so there is nothing to erase", domain, root)
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func NewWorker(c Config) *Worker {
 		revokeTimeout: loop.DrainTimeout,
 		limits: limits{
 			openBook: c.OpenBook, answer: c.Answer, waiting: c.Waiting,
-			page: int(c.Domain.EventsMaxBytes) - headroom,
+			page: int(c.Domain.EventsMaxBytes) - headroom, eraseAtOnce: eraseAtOnce,
 		},
 	}
 	m := c.Member
