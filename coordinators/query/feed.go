@@ -168,7 +168,12 @@ func (f *feed) shelved(ctx context.Context, i int, to int64) error {
 		}
 		return f.book(ctx, i, some)
 	}
-	mark, err := f.service.shelved(ctx, of, b, to, b.only(func(it item) error {
+	domain, found, err := f.service.search(ctx, of, to)
+	if err != nil || found.Erased { // the log has the word of it
+		f.service.metrics.read(f.domain, fromLog)
+		return nil
+	}
+	err = f.service.shelved(ctx, of, domain, found, b, b.only(func(it item) error {
 		if size+it.size > chunk {
 			if err := flush(); err != nil {
 				return err
@@ -182,7 +187,7 @@ func (f *feed) shelved(ctx context.Context, i int, to int64) error {
 	}
 	switch {
 	case err == nil, err == log.ErrStop:
-		return f.sub.passed(ctx, f, i, mark)
+		return f.sub.passed(ctx, f, i, found.Mark)
 	case errors.Is(err, snapshots.ErrNotFound):
 		f.service.metrics.read(f.domain, fromLog)
 		return nil
@@ -208,11 +213,18 @@ func (f *feed) look(ctx context.Context, partition int32, from int64) (piece, er
 }
 
 // deliver sends what the subscriber has not got of a piece: pages of one root that
-// follow each other in one book.
+// follow each other in one book, and an erasure in one of its own.
 func (f *feed) deliver(ctx context.Context, i int, p piece) error {
 	for items := p.items; len(items) > 0; {
 		n, size := 0, 0
-		for n < len(items) && items[n].root == items[0].root && (n == 0 || size+items[n].size <= chunk) {
+		if items[0].erased != nil {
+			if err := f.erased(ctx, i, items[0]); err != nil {
+				return err
+			}
+			items = items[1:]
+			continue
+		}
+		for n < len(items) && items[n].root == items[0].root && items[n].erased == nil && (n == 0 || size+items[n].size <= chunk) {
 			size += items[n].size
 			n++
 		}
@@ -244,6 +256,18 @@ func (f *feed) book(ctx context.Context, i int, items []item) error {
 	root := items[0].root
 	book := &angzarr.EventBook{Cover: &angzarr.Cover{Domain: f.domain, Root: &angzarr.UUID{Value: root[:]}}, Pages: pages}
 	return f.sub.send(ctx, f, i, next, book)
+}
+
+// erased says that a root was erased, whatever the bounds of its pages are.
+func (f *feed) erased(ctx context.Context, i int, it item) error {
+	if it.next <= f.place.at[i] {
+		return nil
+	}
+	if it.err != nil {
+		return it.err
+	}
+	book := &angzarr.EventBook{Cover: &angzarr.Cover{Domain: f.domain, Root: &angzarr.UUID{Value: it.root[:]}}, Erased: it.erased}
+	return f.sub.send(ctx, f, i, it.next, book)
 }
 
 // begin finds out where a domain's feed begins: at what the caller's position

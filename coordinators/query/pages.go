@@ -37,21 +37,50 @@ type bounds struct {
 // send takes a page.
 type send func(item) error
 
-// pages gives a root's pages before an offset, in order.
+// pages gives a root's pages before an offset, in order: none before it is known
+// that they were not erased before it.
 func (s *Service) pages(ctx context.Context, of aggregate, b bounds, end int64, to send) error {
 	tell := b.only(to)
-	mark, err := s.shelved(ctx, of, b, end, tell)
+	err := s.byShelf(ctx, of, b, end, tell)
 	if errors.Is(err, snapshots.ErrNotFound) {
-		mark, err = b.from, nil
-		s.metrics.read(of.domain, fromLog)
-	}
-	if err == nil {
-		err = s.scan(ctx, of, log.Span{From: mark, To: end}, func(r *log.Record) error { return page(of.root, r, tell) })
+		err = s.byLog(ctx, of, b, end, tell)
 	}
 	if err == log.ErrStop {
 		return nil
 	}
 	return err
+}
+
+func (s *Service) byShelf(ctx context.Context, of aggregate, b bounds, end int64, to send) error {
+	domain, found, err := s.search(ctx, of, end)
+	if err != nil {
+		return err
+	}
+	if found.Erased {
+		return erasedStatus(of.domain, of.root)
+	}
+	behind, err := s.keep(ctx, of, b, log.Span{From: found.Mark, To: end})
+	if err != nil {
+		return err
+	}
+	if err := s.shelved(ctx, of, domain, found, b, to); err != nil {
+		return err
+	}
+	return s.give(ctx, of, behind, to)
+}
+
+// byLog reads to where the log ends by now: what the shelf knew of may have been
+// erased since, and compacted.
+func (s *Service) byLog(ctx context.Context, of aggregate, b bounds, end int64, to send) error {
+	s.metrics.read(of.domain, fromLog)
+	if now, st := s.end(ctx, of.domain, of.partition); st == nil {
+		end = max(end, now)
+	}
+	all, err := s.keep(ctx, of, b, log.Span{To: end})
+	if err != nil {
+		return err
+	}
+	return s.give(ctx, of, all, to)
 }
 
 // only has pages within the bounds go on, each once, and ends with ErrStop behind
@@ -79,26 +108,22 @@ func (b bounds) only(to send) send {
 
 // page hands over a record, if it is a page of the root.
 func page(root log.Root, r *log.Record, to send) error {
-	if it, ok := itemOf(r, func(of log.Root) bool { return of == root }); ok {
+	if it, ok := itemOf(r, func(of log.Root) bool { return of == root }); ok && it.erased == nil {
 		return to(it)
 	}
 	return nil
 }
 
-// shelved gives pages by what the shelf knows, and up to which offset those are.
-// After ErrNotFound some of them may be missing.
-func (s *Service) shelved(ctx context.Context, of aggregate, b bounds, end int64, to send) (int64, error) {
-	domain, found, err := s.search(ctx, of, end)
-	if err != nil {
-		return 0, err
-	}
+// shelved gives pages by what the shelf knows: those before its mark. After
+// ErrNotFound some of them may be missing.
+func (s *Service) shelved(ctx context.Context, of aggregate, domain log.Domain, found *snapshots.Found, b bounds, to send) error {
 	s.metrics.read(of.domain, fromShelf)
 	if b.first <= found.Covers {
 		if err := s.covered(ctx, of, domain, found, b, to); err != nil {
-			return found.Mark, err
+			return err
 		}
 	}
-	return found.Mark, found.Pages(ctx, func(offset int64, p *angzarr.EventPage) error {
+	return found.Pages(ctx, func(offset int64, p *angzarr.EventPage) error {
 		return to(item{root: of.root, sequence: p.GetNum(), next: offset + 1, page: p, size: proto.Size(p)})
 	})
 }

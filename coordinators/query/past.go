@@ -47,9 +47,17 @@ func (s *Service) now(ctx context.Context, of aggregate, end int64) (book, error
 		return book{}, err
 	}
 	b := book{snapshot: found.Snapshot}
+	if found.Erased {
+		return b, erasedStatus(of.domain, of.root)
+	}
 	err = s.scan(ctx, of, log.Span{From: found.Mark, To: end}, func(r *log.Record) error {
 		root, _, kind := log.ParseKey(r.Key)
-		if root != of.root || kind != log.KeySnapshot || r.Value == nil {
+		switch {
+		case root != of.root || r.Value == nil:
+			return nil
+		case kind == log.KeyErased:
+			return erasedStatus(of.domain, of.root)
+		case kind != log.KeySnapshot:
 			return nil
 		}
 		b.snapshot = new(angzarr.Snapshot)
@@ -65,6 +73,7 @@ func (s *Service) now(ctx context.Context, of aggregate, end int64) (book, error
 // sent needs no more memory than a chunk, however long it is.
 func (s *Service) find(ctx context.Context, of aggregate, m moment, end int64) (book, error) {
 	var b book
+	past := false // the moment was before what comes now
 	err := s.scan(ctx, of, log.Span{To: end}, func(r *log.Record) error {
 		root, sequence, kind := log.ParseKey(r.Key)
 		if root != of.root || r.Value == nil {
@@ -76,11 +85,16 @@ func (s *Service) find(ctx context.Context, of aggregate, m moment, end int64) (
 			if err != nil {
 				return err
 			}
-			if m.page > 0 && sequence > m.page || !m.at.IsZero() && page.CreatedAt.After(m.at) {
-				return log.ErrStop
+			past = past || m.page > 0 && sequence > m.page || !m.at.IsZero() && page.CreatedAt.After(m.at)
+			if !past {
+				b.last = sequence
 			}
-			b.last = sequence
+		case log.KeyErased:
+			return erasedStatus(of.domain, of.root)
 		case log.KeySnapshot:
+			if past {
+				return nil
+			}
 			var snapshot angzarr.Snapshot
 			if err := proto.Unmarshal(r.Value, &snapshot); err != nil {
 				return unreadable(r, err)

@@ -19,6 +19,10 @@
 //   - What any caller was told is committed before the question, from any process,
 //     is in the answer: the high watermark is captured after it.
 //   - Only what is committed is answered.
+//   - No page of an erased aggregate is answered: pages that compaction has not
+//     taken yet stand before the word that they were erased, so that nothing is
+//     sent before the log was read to its end. A subscriber gets them, and then
+//     the word.
 //   - A subscriber gets each page once, in the order of its partition: it joins the
 //     tail at an exact offset, up to which it has read the log itself.
 //   - The tail waits for nobody. Who doesn't keep up reads the log.
@@ -75,6 +79,7 @@ type Service struct {
 	shelf   *snapshots.Shelf // nil where there is none
 	ends    *ends
 	origins *origins
+	erased  erasures
 
 	tails    *tails
 	readers  chan struct{}

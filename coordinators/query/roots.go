@@ -18,7 +18,7 @@ const metadataDomain = "angzarr-domain"
 
 // GetAggregateRoots streams each root that had a page when its domain's turn
 // came, once: a root's first page is in the log once. What is written meanwhile
-// is left out.
+// is left out, and so are roots that were erased.
 func (s *Service) GetAggregateRoots(_ *emptypb.Empty, stream grpc.ServerStreamingServer[angzarr.AggregateRoot]) error {
 	ctx := stream.Context()
 	in, _ := metadata.FromIncomingContext(ctx)
@@ -45,6 +45,10 @@ func (s *Service) GetAggregateRoots(_ *emptypb.Empty, stream grpc.ServerStreamin
 
 func (s *Service) roots(stream grpc.ServerStreamingServer[angzarr.AggregateRoot], domain string) error {
 	topic := log.EventsTopic(domain)
+	generation, err := s.admin.Generation(stream.Context(), topic)
+	if err != nil {
+		return err
+	}
 	ends, err := s.admin.HighWatermarks(stream.Context(), topic)
 	if err != nil {
 		return err
@@ -52,9 +56,13 @@ func (s *Service) roots(stream grpc.ServerStreamingServer[angzarr.AggregateRoot]
 	// One after another: their records would else come through each other, and
 	// wait in memory for whoever is slow.
 	for _, partition := range slices.Sorted(maps.Keys(ends)) {
-		err := s.cluster.Scan(stream.Context(), topic, map[int32]log.Span{partition: {To: ends[partition]}}, func(r *log.Record) error {
+		erased, err := s.erased.upTo(stream.Context(), s.cluster, stretch{topic, generation, partition}, ends[partition])
+		if err != nil {
+			return err
+		}
+		err = s.cluster.Scan(stream.Context(), topic, map[int32]log.Span{partition: {To: ends[partition]}}, func(r *log.Record) error {
 			root, sequence, kind := log.ParseKey(r.Key)
-			if kind != log.KeyPage || sequence != 1 || r.Value == nil {
+			if kind != log.KeyPage || sequence != 1 || r.Value == nil || erased[root] {
 				return nil
 			}
 			return stream.Send(&angzarr.AggregateRoot{Domain: domain, Root: &angzarr.UUID{Value: root[:]}})

@@ -23,7 +23,7 @@ type Checkpoint interface {
 // past, then each as it is committed, until ctx ends or handle fails. It goes on by
 // itself after connections that broke and servers that stopped, and after its own
 // end at the checkpoint. Books without pages say how far it is: the last of the
-// past is marked caught_up.
+// past is marked caught_up. One with erased has the pages of its root forgotten.
 func (c *Client) Subscribe(ctx context.Context, query *angzarr.Query, at Checkpoint, handle func(*angzarr.EventBook) error) error {
 	query = proto.CloneOf(query)
 	position, err := at.Load()

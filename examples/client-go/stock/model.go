@@ -83,11 +83,17 @@ func (m *Model) Follow(ctx context.Context, c *client.Client, domain string) err
 func (m *Model) take(book *angzarr.EventBook) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(book.Pages) == 0 && book.Erased == nil {
+		return nil // it says how far the subscription is
+	}
+	root, err := uuid.FromBytes(book.GetCover().GetRoot().GetValue())
+	if err != nil {
+		return err
+	}
+	if book.Erased != nil {
+		delete(m.state.Stock, root)
+	}
 	for _, page := range book.Pages {
-		root, err := uuid.FromBytes(book.GetCover().GetRoot().GetValue())
-		if err != nil {
-			return err
-		}
 		change, err := changeOf(page)
 		if err != nil {
 			return fmt.Errorf("page %d of %s: %w", page.GetNum(), root, err)
