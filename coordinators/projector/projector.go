@@ -8,6 +8,8 @@
 //     the pages that it was made of: the topic's latest of a root covers exactly
 //     the pages that count as seen.
 //   - Pages of one root that wait go into one call, in order.
+//   - The projection of an erased root gets a tombstone, after that of its last
+//     page.
 package projector
 
 import (
@@ -68,6 +70,13 @@ func (p *Projector) Call(ctx context.Context, run reactor.Run) ([]log.Record, *r
 		return nil, failure
 	}
 	return p.publish(run, answered)
+}
+
+// Erased is a tombstone for what was published of the root.
+func (p *Projector) Erased(root log.Root) []log.Record {
+	return []log.Record{{
+		Topic: log.ProjectionsTopic(p.c.Name), Partition: partitioning.Of(root, p.c.Projections.Partitions), Key: root[:],
+	}}
 }
 
 // headroom is what a record's key, headers and batch take beside its value.

@@ -13,6 +13,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor/reactortest"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
+	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -108,6 +109,10 @@ func (w *world) published() map[log.Root]*angzarr.Projection {
 	w.t.Helper()
 	latest := make(map[log.Root]*angzarr.Projection)
 	for _, r := range logtest.ReadCommitted(w.t, w.Cluster, log.ProjectionsTopic(w.name)) {
+		if r.Value == nil {
+			latest[log.Root(r.Key)] = nil // its root was erased
+			continue
+		}
 		p := &angzarr.Projection{}
 		if err := proto.Unmarshal(r.Value, p); err != nil {
 			w.t.Fatal(err)
@@ -161,6 +166,54 @@ func TestProjectionsArePublished(t *testing.T) {
 	defer s.mu.Unlock()
 	if !s.traces[reactortest.Trace] {
 		t.Errorf("the trace did not go along: %v", s.traces)
+	}
+}
+
+// An erased root's projection gets a tombstone behind that of its last page, also
+// where that page is tried several times, and where the worker dies.
+func TestProjectionsOfErasedRoots(t *testing.T) {
+	w := newWorld(t, 2)
+	roots := w.Roots(4)
+	s, state := &server{}, &joined{}
+	var fails atomic.Int32
+	fails.Store(2)
+	s.sync = func(b *angzarr.EventBook) (*angzarr.Projection, error) {
+		if b.Pages[len(b.Pages)-1].GetNum() == 3 && string(b.Cover.Root.Value) == string(roots[0][:]) && fails.Add(-1) >= 0 {
+			return nil, fmt.Errorf("not now")
+		}
+		return state.sync(b)
+	}
+	conn := reactortest.Serve(t, register(s))
+	x := w.Start(w.name, w.projector(conn))
+	w.put(roots, 1, 3)
+	erase := func(root log.Root) {
+		sheet := log.NewSheet(w.World.Domain.Name)
+		partition := partitioning.Of(root, w.World.Domain.Partitions)
+		sheet.AddErased(root, &angzarr.Erased{LastSequence: 3}, partition)
+		sheet.AddSnapshotTombstone(root, partition)
+		for n := range uint32(3) {
+			sheet.AddPageTombstone(root, n+1, partition)
+		}
+		for _, r := range sheet.Records {
+			w.Write(r)
+		}
+	}
+	erase(roots[0])
+	erase(roots[1])
+	w.Done(w.Group(w.name))
+	erase(roots[2])
+	x.Crash()
+	w.Start(w.name, w.projector(conn))
+	w.Done(w.Group(w.name))
+	latest := w.published()
+	for _, root := range roots[:3] {
+		if p, there := latest[root]; !there || p != nil {
+			t.Errorf("root %s was erased, and its latest projection is %v", root, p)
+		}
+	}
+	w.wantAll(roots[3:], 3)
+	if letters := w.DeadLetters(); len(letters) > 0 {
+		t.Errorf("dead letters: %v", letters)
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// event is a page on its way.
+// event is a page on its way, or the word that its root was erased.
 type event struct {
 	record *log.Record
 	page   log.Page
+	erased bool
 	size   int
 }
 
@@ -81,6 +82,9 @@ func (w *Worker) admit(p *part) {
 // take takes an admitted record in; it gives the line that has become longer.
 func (w *Worker) take(p *part, r *log.Record) *line {
 	root, _, kind := log.ParseKey(r.Key)
+	if kind == log.KeyErased && r.Value != nil && w.eraser != nil {
+		return w.queue(p, root, &event{record: r, erased: true, size: r.Size() + aroundEvent})
+	}
 	if kind != log.KeyPage || r.Value == nil {
 		w.pass(p, r) // a snapshot, or what was erased
 		return nil
@@ -94,7 +98,11 @@ func (w *Worker) take(p *part, r *log.Record) *line {
 		w.pass(p, r)
 		return nil
 	}
-	e := &event{record: r, page: page, size: r.Size() + aroundEvent}
+	return w.queue(p, root, &event{record: r, page: page, size: r.Size() + aroundEvent})
+}
+
+// queue puts an event at the end of its root's line.
+func (w *Worker) queue(p *part, root log.Root, e *event) *line {
 	w.held += e.size
 	l := p.lines[root]
 	if l == nil {

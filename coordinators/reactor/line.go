@@ -36,6 +36,9 @@ func (w *Worker) advance(l *line) {
 		w.forget(l.queue)
 		l.queue = nil
 	}
+	for len(l.queue) > 0 && l.queue[0].erased {
+		w.erase(l)
+	}
 	if len(l.queue) == 0 {
 		if l.part.lines[l.root] == l {
 			delete(l.part.lines, l.root)
@@ -45,6 +48,15 @@ func (w *Worker) advance(l *line) {
 	l.waiting = true
 	w.toCall = append(w.toCall, l)
 	w.callMore()
+}
+
+// erase reacts to the erasure at the head of the line: all pages before it are done
+// with.
+func (w *Worker) erase(l *line) {
+	event := l.queue[:1:1]
+	w.leave(l, event)
+	l.part.open++
+	w.react(&reaction{part: l.part, events: event, records: w.eraser.Erased(l.root)})
 }
 
 // callMore makes the calls that may be made now.
@@ -68,7 +80,7 @@ func (l *line) next(together int) []*event {
 		together = 1
 	}
 	n, size := 1, l.queue[0].size
-	for n < len(l.queue) && n < together && size+l.queue[n].size <= mostTogether {
+	for n < len(l.queue) && n < together && !l.queue[n].erased && size+l.queue[n].size <= mostTogether {
 		size += l.queue[n].size
 		n++
 	}

@@ -22,6 +22,13 @@ type Service interface {
 	Call(context.Context, Run) ([]log.Record, *Failure)
 }
 
+// Eraser is a service that has published what must go with an erased root.
+type Eraser interface {
+	// Erased gives the records to commit once the service has reacted to the pages
+	// that came before the erasure. It may come more than once.
+	Erased(log.Root) []log.Record
+}
+
 // Run is one root's pages, in order, without a gap that the log doesn't have.
 type Run struct {
 	Domain string

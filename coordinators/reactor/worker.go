@@ -34,6 +34,7 @@ type Config struct {
 type Worker struct {
 	c       Config
 	member  *partitioning.Member
+	eraser  Eraser // nil if the service is none
 	metrics counts
 	log     *slog.Logger
 	loop    *loop.Loop
@@ -66,6 +67,7 @@ func NewWorker(c Config) *Worker {
 		metrics: c.Metrics.of(c.Name, c.Domain.Name), loop: loop.New(), askers: loop.NewAskers(),
 		timeout: calls.Timeout, revokeTimeout: loop.DrainTimeout, parts: make(map[int32]*part),
 	}
+	w.eraser, _ = c.Service.(Eraser)
 	m := c.Member
 	m.Cluster, m.Logger, m.Group = c.Cluster, w.log, c.Group
 	m.Topic, m.TopicID = log.EventsTopic(c.Domain.Name), c.Domain.EventsID
