@@ -17,6 +17,7 @@ import (
 type parcel struct {
 	commands *angzarr.CommandBook
 	events   *angzarr.EventBook // instead of commands: pages to record
+	erase    *angzarr.EraseRequest
 
 	cover       *angzarr.Cover
 	id          string
@@ -33,7 +34,10 @@ type parcel struct {
 
 // decide hands the parcel to a worker of this process.
 func (p *parcel) decide(ctx context.Context, w *business.Worker) (*angzarr.EventBook, error) {
-	if p.commands != nil {
+	switch {
+	case p.erase != nil:
+		return w.Erase(ctx, p.erase, p.traceparent)
+	case p.commands != nil:
 		return w.Handle(ctx, p.commands, p.traceparent)
 	}
 	return w.Record(ctx, p.events, p.traceparent)

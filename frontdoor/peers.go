@@ -90,7 +90,10 @@ func (p *Peers) hand(ctx context.Context, address string, out *parcel) (*angzarr
 
 // call calls the peer.
 func (p *parcel) call(ctx context.Context, client angzarr.PeersClient, opts ...grpc.CallOption) (*angzarr.SynchronousProcessingResponse, error) {
-	if p.commands != nil {
+	switch {
+	case p.erase != nil:
+		return client.Erase(ctx, p.erase, opts...)
+	case p.commands != nil:
 		return client.Handle(ctx, p.commands, opts...)
 	}
 	return client.Record(ctx, p.events, opts...)

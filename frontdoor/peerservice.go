@@ -33,6 +33,14 @@ func (p *Peers) Record(ctx context.Context, book *angzarr.EventBook) (*angzarr.S
 	return p.serve(ctx, &parcel{events: book, cover: book.Cover})
 }
 
+// Erase erases an aggregate that another process was asked to; else as Handle.
+func (p *Peers) Erase(ctx context.Context, r *angzarr.EraseRequest) (*angzarr.SynchronousProcessingResponse, error) {
+	if st := business.CheckErase(r); st != nil {
+		return nil, answered(ctx, st.Err())
+	}
+	return p.serve(ctx, &parcel{erase: r, cover: r.Cover})
+}
+
 func (p *Peers) serve(ctx context.Context, in *parcel) (*angzarr.SynchronousProcessingResponse, error) {
 	in.traceparent = traceparentOf(ctx)
 	w := p.workers[in.cover.Domain]

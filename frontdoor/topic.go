@@ -22,6 +22,8 @@ const (
 	// the reply. It doubles up to askLast, for who waits without a deadline.
 	askAgain = 3 * time.Second
 	askLast  = time.Minute
+	// postPatience is how long the reply to a record that is posted is waited for.
+	postPatience = 20 * time.Second
 )
 
 // Topic is the way through the commands topic and back through the replies. Any
@@ -133,9 +135,13 @@ func (t *Topic) recordOf(ctx context.Context, p *parcel) (*log.Record, error) {
 		r.Headers = append(r.Headers, log.Header{Key: key, Value: []byte(value)})
 	}
 	message := proto.Message(p.commands)
-	if p.events != nil {
+	switch {
+	case p.events != nil:
 		message = p.events
 		add(log.HeaderKind, log.KindEventBook)
+	case p.erase != nil:
+		message = p.erase
+		add(log.HeaderKind, log.KindErasure)
 	}
 	if at, bounded := ctx.Deadline(); bounded {
 		add(log.HeaderDeadline, at.UTC().Format(time.RFC3339Nano))
@@ -149,6 +155,28 @@ func (t *Topic) recordOf(ctx context.Context, p *parcel) (*log.Record, error) {
 	}
 	r.Value = value
 	return r, nil
+}
+
+// Post writes a command's record as it is, says when that is done or has failed,
+// and waits for what becomes of it, though not for long: no outcome says that it is
+// still to come, or that its reply was lost. After an error nothing is known, and
+// the command may be handled yet.
+func (t *Topic) Post(ctx context.Context, r *log.Record, written func()) (*angzarr.Outcome, error) {
+	w := t.waiting.begin()
+	defer t.waiting.end(w)
+	r.Headers = append(r.Headers,
+		log.Header{Key: log.HeaderReplyTag, Value: w.tag(1)},
+		log.Header{Key: log.HeaderReplyTo, Value: []byte(strconv.Itoa(int(t.partition)))})
+	err := t.writer.Write(ctx, r)
+	written()
+	if err != nil {
+		return nil, err
+	}
+	outcome, err := w.wait(ctx, 1, postPatience)
+	if err == errNoReply {
+		return nil, ctx.Err()
+	}
+	return outcome, err
 }
 
 // bookOf makes an outcome the answer that a call would have got.

@@ -86,6 +86,7 @@ func startFakeFrontDoor() (*fakeFrontDoor, error) {
 	}
 	pb.RegisterBusinessCoordinatorServer(s, f)
 	pb.RegisterEventQueryServer(s, f)
+	f.register(s)
 	schema.Register(s, schema.Backend{Name: "business logic shop", Conn: conn})
 	f.address, err = listenAndServe(s)
 	f.stop = func() {

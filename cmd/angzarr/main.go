@@ -81,6 +81,8 @@ func newRootCommand() *cobra.Command {
 		newRootsCommand(),
 		newOwnersCommand(),
 		newLagCommand(),
+		newDeadLettersCommand(),
+		newEraseCommand(),
 		newBenchCommand(),
 		newServeCommand(),
 		newDevCommand(),

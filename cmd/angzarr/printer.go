@@ -59,6 +59,9 @@ func (p *printer) textPages(book *pb.EventBook, margin string) {
 	for _, page := range book.GetPages() {
 		p.printf("%s%4d  %s  %s\n", margin, page.GetNum(), timeText(page.GetCreatedAt()), p.payload(page.GetEvent()))
 	}
+	if e := book.GetErased(); e != nil {
+		p.printf("%s%4d  %s  erased\n", margin, e.GetLastSequence(), timeText(e.GetErasedAt()))
+	}
 }
 
 func (p *printer) payload(payload *anypb.Any) string {
@@ -150,6 +153,13 @@ func (p *printer) jsonPages(book *pb.EventBook) {
 		j := p.page(page)
 		j.Domain, j.Root = book.GetCover().GetDomain(), rootText(book.GetCover().GetRoot())
 		p.json(j)
+	}
+	if e := book.GetErased(); e != nil {
+		at := e.GetErasedAt().AsTime().UTC()
+		p.json(erasedJSON{
+			Domain: book.GetCover().GetDomain(), Root: rootText(book.GetCover().GetRoot()), Erased: true,
+			LastSequence: e.GetLastSequence(), Time: &at, Reason: e.GetReason(),
+		})
 	}
 }
 

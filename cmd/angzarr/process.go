@@ -10,6 +10,8 @@ import (
 
 	"github.com/angzarr/angzarr-kafka/config"
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/coordinators/deadletter"
+	"github.com/angzarr/angzarr-kafka/coordinators/erasure"
 	"github.com/angzarr/angzarr-kafka/coordinators/query"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
 	"github.com/angzarr/angzarr-kafka/frontdoor"
@@ -41,6 +43,7 @@ type process struct {
 	topic   *frontdoor.Topic
 	peers   *frontdoor.Peers // nil where peers are off
 	watch   *frontdoor.Watch // nil where peers are off
+	depths  []*deadletter.Depth
 	queries *query.Service
 	shelf   *snapshots.Shelf // nil for snapshots.type: memory
 
@@ -120,6 +123,11 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 			return err
 		}
 		p.limits[b.Domain] = domain.CommandsMaxBytes
+		depth, err := deadletter.NewDepth(p.cluster, p.brokers, b.Domain, meter, p.log)
+		if err != nil {
+			return err
+		}
+		p.depths = append(p.depths, depth)
 		identity := partitioning.NewIdentity(address)
 		incarnations = append(incarnations, identity.Incarnation)
 		p.workers[b.Domain] = business.NewWorker(business.Config{
@@ -188,8 +196,13 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		p.served = append(p.served, served{server, p.peerDoor})
 	}
 	p.health = health.NewServer()
-	server := p.server()
-	angzarr.RegisterBusinessCoordinatorServer(server, frontdoor.New(door))
+	server := p.server(frontdoor.LocalOnly(angzarr.DeadLetters_ServiceDesc.ServiceName, angzarr.Erasure_ServiceDesc.ServiceName)...)
+	callers := frontdoor.New(door)
+	angzarr.RegisterBusinessCoordinatorServer(server, callers)
+	angzarr.RegisterDeadLettersServer(server, deadletter.New(deadletter.Config{
+		Cluster: p.cluster, Admin: p.brokers, Writer: p.writer, Domains: p.domains, Poster: p.topic, Logger: p.log,
+	}))
+	angzarr.RegisterErasureServer(server, frontdoor.Erasure{Door: callers, Verifier: erasure.New(p.cluster, p.brokers, p.domains)})
 	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: p.domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
 	angzarr.RegisterEventQueryServer(server, p.queries)
 	healthpb.RegisterHealthServer(server, p.health)
@@ -256,6 +269,9 @@ func (p *process) run(ctx context.Context) error {
 	if p.watch != nil {
 		p.watch.Inherit(running)
 		all.Go(func() error { return p.watch.Run(running) })
+	}
+	for _, d := range p.depths {
+		all.Go(func() error { d.Run(running); return nil })
 	}
 	var workers sync.WaitGroup
 	for _, w := range p.workers {
