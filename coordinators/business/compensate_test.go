@@ -107,7 +107,7 @@ func TestWhoIsToldOfARejection(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			if _, err := log.EnsureReplies(t.Context(), w.client, log.TopicSettings{Partitions: 1, ReplicationFactor: 1}); err != nil {
+			if _, err := log.EnsureReplies(t.Context(), w.client, log.TopicSettings{Partitions: 2, ReplicationFactor: 1}); err != nil {
 				t.Fatal(err)
 			}
 			w.start(serve(t, compensating))
