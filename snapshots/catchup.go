@@ -2,9 +2,11 @@ package snapshots
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -33,66 +35,115 @@ func (k *keeper) catchUp(ctx context.Context, read Reader, end End) error {
 			return ctx.Err()
 		}
 	}
-	p := progress{keeper: k, from: k.mark.offset, to: stop, begun: time.Now(), said: time.Now()}
-	var batch []change
-	size := 0
-	write := func(upTo int64) error {
-		err := k.put(ctx, editsOf(k.partition, batch), upTo)
-		batch, size = batch[:0], 0
-		p.step(upTo)
-		return err
-	}
-	err = read(ctx, map[int32]log.Span{k.partition: {From: k.mark.offset, To: stop}}, func(r *log.Record) error {
-		if r.Offset < k.mark.offset {
-			return nil
-		}
-		p.records++
-		for _, c := range changesOf(r) {
-			batch = append(batch, c)
-			size += len(c.entry)
-		}
-		if len(batch) < batchChanges && size < batchBytes {
-			return nil
-		}
-		return write(r.Offset + 1)
-	})
-	if err == nil {
-		err = write(stop)
-	}
-	p.end(err)
+	c := &catchUp{keeper: k, from: k.mark.offset, to: stop, stretches: make(chan stretch), begun: time.Now(), said: time.Now()}
+	err = c.run(ctx, read)
+	c.end(err)
 	return err
 }
 
-// progress is how far a catch-up is.
-type progress struct {
-	keeper   *keeper
-	from, to int64
-	records  int
-	begun    time.Time
-	said     time.Time
+// catchUp is one of them: it reads on while it writes.
+type catchUp struct {
+	keeper    *keeper
+	from, to  int64
+	records   atomic.Int64
+	stretches chan stretch
+	begun     time.Time
+	said      time.Time
 }
 
-func (p *progress) step(at int64) {
-	took := time.Since(p.begun)
-	left := time.Duration(float64(took) * float64(p.to-at) / float64(max(1, at-p.from)))
-	p.keeper.counts.catchingUp(p.to-at, p.to-p.from, p.perSecond(took), left)
-	if time.Since(p.said) < sayEvery {
+// stretch is what the log has up to an offset.
+type stretch struct {
+	changes []change
+	upTo    int64
+}
+
+func (c *catchUp) run(ctx context.Context, read Reader) error {
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		defer close(c.stretches)
+		return c.read(ctx, read)
+	})
+	both.Go(func() error { return c.write(ctx) })
+	return both.Wait()
+}
+
+func (c *catchUp) read(ctx context.Context, read Reader) error {
+	mostChanges, mostBytes := batchChanges, batchBytes
+	if c.from == 0 {
+		mostChanges, mostBytes = rebuildChanges, rebuildBytes
+	}
+	var changes []change
+	size := 0
+	hand := func(upTo int64) error {
+		select {
+		case c.stretches <- stretch{changes, upTo}:
+			changes, size = nil, 0
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := read(ctx, map[int32]log.Span{c.keeper.partition: {From: c.from, To: c.to}}, func(r *log.Record) error {
+		if r.Offset < c.from {
+			return nil
+		}
+		c.records.Add(1)
+		for _, one := range changesOf(r) {
+			changes = append(changes, one)
+			size += len(one.entry)
+		}
+		if len(changes) < mostChanges && size < mostBytes {
+			return nil
+		}
+		return hand(r.Offset + 1)
+	})
+	if err == nil {
+		err = hand(c.to)
+	}
+	return err
+}
+
+// write writes the stretches. Of a shelf whose mark is at the log's start nothing
+// is stored yet, so what is stored later is known.
+func (c *catchUp) write(ctx context.Context) error {
+	k := c.keeper
+	put := k.put
+	if c.from == 0 {
+		known := newRebuild(k.keys, k.mark.shelf)
+		put = func(ctx context.Context, edits []*edit, upTo int64) error {
+			return k.rewrite(ctx, known.plan(edits), upTo)
+		}
+	}
+	for s := range c.stretches {
+		if err := put(ctx, editsOf(k.partition, s.changes), s.upTo); err != nil {
+			return err
+		}
+		c.step(s.upTo)
+	}
+	return nil
+}
+
+func (c *catchUp) step(at int64) {
+	took := time.Since(c.begun)
+	left := time.Duration(float64(took) * float64(c.to-at) / float64(max(1, at-c.from)))
+	c.keeper.counts.catchingUp(c.to-at, c.to-c.from, c.perSecond(took), left)
+	if time.Since(c.said) < sayEvery {
 		return
 	}
-	p.said = time.Now()
-	p.keeper.log.Info("the shelf catches up with the log", "records", p.records, "offset", at, "of", p.to,
-		"per_second", p.perSecond(took), "left", left.Round(time.Second))
+	c.said = time.Now()
+	c.keeper.log.Info("the shelf catches up with the log", "records", c.records.Load(), "offset", at, "of", c.to,
+		"per_second", c.perSecond(took), "left", left.Round(time.Second))
 }
 
-func (p *progress) perSecond(took time.Duration) int64 {
-	return int64(float64(p.records) / max(took.Seconds(), 0.001))
+func (c *catchUp) perSecond(took time.Duration) int64 {
+	return int64(float64(c.records.Load()) / max(took.Seconds(), 0.001))
 }
 
 // end says what a catch-up of some length came to; short ones are no news.
-func (p *progress) end(err error) {
-	p.keeper.counts.catchingUp(0, 0, 0, 0)
-	took := time.Since(p.begun)
+func (c *catchUp) end(err error) {
+	c.keeper.counts.catchingUp(0, 0, 0, 0)
+	took := time.Since(c.begun)
 	if err == nil && took > time.Second {
-		p.keeper.log.Info("the shelf has caught up with the log", "records", p.records, "took", took.Round(time.Millisecond), "per_second", p.perSecond(took))
+		c.keeper.log.Info("the shelf has caught up with the log", "records", c.records.Load(), "took", took.Round(time.Millisecond), "per_second", c.perSecond(took))
 	}
 }

@@ -19,6 +19,8 @@ const (
 	refreshAfter = time.Minute
 	// lastRetry bounds the pause before a write is tried again.
 	lastRetry = 2 * time.Second
+	// mostTries bounds how often a batch of a rebuild is tried again.
+	mostTries = 3
 )
 
 // End gives a partition's high watermark now.
@@ -45,6 +47,7 @@ type keeper struct {
 	mark    mark
 	raw     string // the mark in Redis; only if known
 	known   bool
+	half    bool // a part of a batch is on the shelf: it is begun anew
 	written time.Time
 }
 
@@ -161,6 +164,9 @@ func (k *keeper) find(ctx context.Context, end End) error {
 	if why == nil {
 		why = found.ahead(stop)
 	}
+	if k.half {
+		why = errHalf
+	}
 	if why == nil {
 		if found.offset < before.offset {
 			k.log.Warn("the shelf has gone back: an old dump was restored, or Redis had not stored all; it catches up from its mark",
@@ -172,24 +178,56 @@ func (k *keeper) find(ctx context.Context, end End) error {
 	}
 	k.log.Warn("the shelf is rebuilt from the log", "reason", why, "records", stop)
 	k.raw, k.mark, k.known = raw, mark{origin: k.origin, shelf: newShelfID()}, true
-	return k.put(ctx, nil, 0)
+	if err = k.put(ctx, nil, 0); err == nil {
+		k.half = false
+	}
+	return err
 }
 
 // put writes a batch and moves the mark.
 func (k *keeper) put(ctx context.Context, edits []*edit, offset int64) error {
-	next := k.mark
-	next.offset, next.at = offset, time.Now().Truncate(time.Second)
+	next := k.next(offset)
 	lost, err := k.shelf.put(ctx, k.keys, k.raw, next, edits)
 	if err != nil {
 		return err
 	}
+	k.moved(next, lost)
+	return nil
+}
+
+// rewrite is put for a batch of a rebuild. It tries again: the next turn would not
+// know the rows.
+func (k *keeper) rewrite(ctx context.Context, b batch, offset int64) error {
+	next := k.next(offset)
+	for try := 0; ; try++ {
+		lost, err := k.shelf.rewrite(ctx, k.keys, k.raw, next, b)
+		if err == nil {
+			k.moved(next, lost)
+			return nil
+		}
+		k.half = k.half || errors.Is(err, errHalf)
+		if !errors.Is(err, errRedis) || k.half || try == mostTries || ctx.Err() != nil {
+			return err
+		}
+		k.log.Info("a batch of the rebuild is tried again", "mark", k.mark.offset, "error", err)
+		wait(ctx, 50*time.Millisecond<<try)
+	}
+}
+
+func (k *keeper) next(offset int64) mark {
+	next := k.mark
+	next.offset, next.at = offset, time.Now().Truncate(time.Second)
+	return next
+}
+
+// moved takes note of a mark that has moved.
+func (k *keeper) moved(next mark, lost int) {
 	if lost > 0 {
 		k.counts.gaveUp(lost)
 		k.log.Warn("books on the shelf are not what they must be: they are read from the log when they are needed", "books", lost)
 	}
 	k.mark, k.raw, k.written = next, next.encode(), next.at
-	k.settle(offset)
-	return nil
+	k.settle(next.offset)
 }
 
 func (k *keeper) settle(offset int64) {

@@ -47,15 +47,18 @@ func (w *shelfWorld) measured() (gauges func() map[string]int64) {
 func TestARebuildShowsItsProgress(t *testing.T) {
 	w := newShelfWorld(t, redistest.Start(t))
 	gauges := w.measured()
-	for n := range 3 * batchChanges {
+	for n := range 3 * rebuildChanges {
 		w.log.page(rootOf(n), 1, fmt.Sprint("c", n), noon)
 	}
 	var midst map[string]int64
 	read := func(ctx context.Context, spans map[int32]log.Span, fn func(*log.Record) error) error {
 		n := 0
 		return w.log.read(ctx, spans, func(r *log.Record) error {
-			if n++; n == 2*batchChanges+1 {
-				midst = gauges()
+			if n++; n == 2*rebuildChanges+rebuildChanges/2 {
+				eventually(t, "what was read is written", func() bool {
+					midst = gauges()
+					return midst[""] < w.log.end()/2
+				})
 			}
 			return fn(r)
 		})
@@ -81,8 +84,9 @@ func TestProgressIsReckoned(t *testing.T) {
 	k := newKeeper(w.shelf, w.domain, w.log.partition, 0)
 	said := &bytes.Buffer{}
 	k.log = slog.New(slog.NewTextHandler(said, nil))
-	p := progress{keeper: k, from: 1000, to: 5000, records: 900, begun: time.Now().Add(-10 * time.Second)}
-	p.step(2000)
+	c := catchUp{keeper: k, from: 1000, to: 5000, begun: time.Now().Add(-10 * time.Second)}
+	c.records.Store(900)
+	c.step(2000)
 	if got, want := gauges(), map[string]int64{"": 3000, ".total": 4000, ".rate": 90, ".remaining": 30}; !near(got, want) {
 		t.Errorf("metrics say %v, want %v", got, want)
 	}
@@ -92,7 +96,7 @@ func TestProgressIsReckoned(t *testing.T) {
 		}
 	}
 	said.Reset()
-	if p.step(3000); said.Len() > 0 {
+	if c.step(3000); said.Len() > 0 {
 		t.Errorf("said so soon after: %s", said)
 	}
 }

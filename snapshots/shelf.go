@@ -164,15 +164,9 @@ func text(answer any) (string, error) {
 // put writes a batch, if the mark still is the one that it begins at. It gives
 // how many books had to be given up.
 func (s *Shelf) put(ctx context.Context, k keys, was string, next mark, edits []*edit) (lost int, err error) {
-	roots := make([]log.Root, len(edits))
-	args := make([]any, 0, 3+5*len(edits))
-	args = append(args, was, next.encode(), next.shelf[:])
-	for i, e := range edits {
-		roots[i] = e.root
-		args = append(args, e.args()...)
-	}
+	names, args := scriptArgs(k, was, next, edits)
 	err = s.run(ctx, func(ctx context.Context) (err error) {
-		lost, err = s.write.Run(ctx, s.client, k.of(roots), args...).Int()
+		lost, err = s.write.Run(ctx, s.client, names, args...).Int()
 		return err
 	})
 	switch {
@@ -182,6 +176,18 @@ func (s *Shelf) put(ctx context.Context, k keys, was string, next mark, edits []
 		return 0, errMoved
 	}
 	return lost, nil
+}
+
+// scriptArgs are the keys and arguments of write.lua.
+func scriptArgs(k keys, was string, next mark, edits []*edit) (names []string, args []any) {
+	roots := make([]log.Root, len(edits))
+	args = make([]any, 0, 3+5*len(edits))
+	args = append(args, was, next.encode(), next.shelf[:])
+	for i, e := range edits {
+		roots[i] = e.root
+		args = append(args, e.args()...)
+	}
+	return k.of(roots), args
 }
 
 // rest reads more of a history's end.
