@@ -70,7 +70,7 @@ func (c *catchUp) run(ctx context.Context, read Reader) error {
 func (c *catchUp) read(ctx context.Context, read Reader) error {
 	mostChanges, mostBytes := batchChanges, batchBytes
 	if c.from == 0 {
-		mostChanges, mostBytes = rebuildChanges, rebuildBytes
+		mostChanges, mostBytes = c.keeper.shelf.rebuild.changes, c.keeper.shelf.rebuild.bytes
 	}
 	var changes []change
 	size := 0
@@ -109,7 +109,7 @@ func (c *catchUp) write(ctx context.Context) error {
 	k := c.keeper
 	put := k.put
 	if c.from == 0 {
-		known := newRebuild(k.keys, k.mark.shelf)
+		known := newRebuild(k.keys, k.mark.shelf, k.shelf.rebuild)
 		put = func(ctx context.Context, edits []*edit, upTo int64) error {
 			return k.rewrite(ctx, known.plan(edits), upTo)
 		}

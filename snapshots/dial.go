@@ -102,6 +102,10 @@ func (s *Shelf) checkNode(ctx context.Context, node redis.Cmdable) error {
 	if err != nil {
 		return s.meaning(err)
 	}
+	// What a rebuild needs later.
+	if _, err := node.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Ping(ctx).Err() }); err != nil {
+		return s.meaning(err)
+	}
 	facts := make(map[string]string)
 	for _, line := range strings.Split(info, "\r\n") {
 		if key, value, ok := strings.Cut(line, ":"); ok {
@@ -154,7 +158,7 @@ func (s *Shelf) meaning(err error) error {
 	case strings.Contains(said, "without any password configured"):
 		return s.refuse("it has no password: remove snapshots.password, or set one there (%v)", err)
 	case strings.Contains(said, "NOPERM"):
-		return s.refuse("the user may not do what a shelf needs: grant +@read +@write +@scripting +@connection +info (+cluster at a Redis Cluster) and ~angzarr:* (%v)", err)
+		return s.refuse("the user may not do what a shelf needs: grant +@read +@write +@scripting +@transaction +@connection +info (+cluster at a Redis Cluster) and ~angzarr:* (%v)", err)
 	case strings.Contains(said, "cluster support disabled"):
 		return s.refuse("it is no Redis Cluster: set snapshots.cluster: false, or the address of a cluster's node")
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -123,17 +123,22 @@ func withTLS(t *testing.T) (address string, trusted *x509.CertPool) {
 func TestAUserWithRightsOfItsOwn(t *testing.T) {
 	server := redistest.Own(t)
 	admin := server.Client()
-	if err := admin.ACLSetUser(t.Context(), "angzarr", "on", ">secret", "~angzarr:*", "+@read", "+@write", "+@scripting", "+@connection", "+info").Err(); err != nil {
+	if err := admin.ACLSetUser(t.Context(), "angzarr", "on", ">secret", "~angzarr:*", "+@read", "+@write", "+@scripting", "+@transaction", "+@connection", "+info").Err(); err != nil {
 		t.Fatal(err)
 	}
 	o := shelfOptions(t, server.Address)
 	o.Username, o.Password = "angzarr", "secret"
 	useShelf(t, o)
-	if err := admin.ACLSetUser(t.Context(), "angzarr", "-info").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), o); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "grant") {
-		t.Errorf("without the right to INFO it said %v", err)
+	for _, right := range []string{"exec", "info"} {
+		if err := admin.ACLSetUser(t.Context(), "angzarr", "-"+right).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), o); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "grant") {
+			t.Errorf("without the right to %s it said %v", right, err)
+		}
+		if err := admin.ACLSetUser(t.Context(), "angzarr", "+"+right).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -167,6 +172,10 @@ func useShelf(t *testing.T, o Options) *shelfWorld {
 	x := newStorm(w, 5, 10)
 	x.own(1)
 	x.steps(100)
+	x.calm()
+	x.stop()
+	x.forget()
+	x.own(1)
 	x.calm()
 	return w
 }

@@ -47,14 +47,15 @@ func (w *shelfWorld) measured() (gauges func() map[string]int64) {
 func TestARebuildShowsItsProgress(t *testing.T) {
 	w := newShelfWorld(t, redistest.Start(t))
 	gauges := w.measured()
-	for n := range 3 * rebuildChanges {
+	batch := w.shelf.rebuild.changes
+	for n := range 3 * batch {
 		w.log.page(rootOf(n), 1, fmt.Sprint("c", n), noon)
 	}
 	var midst map[string]int64
 	read := func(ctx context.Context, spans map[int32]log.Span, fn func(*log.Record) error) error {
 		n := 0
 		return w.log.read(ctx, spans, func(r *log.Record) error {
-			if n++; n == 2*rebuildChanges+rebuildChanges/2 {
+			if n++; n == 2*batch+batch/2 {
 				eventually(t, "what was read is written", func() bool {
 					midst = gauges()
 					return midst[""] < w.log.end()/2

@@ -6,19 +6,19 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
-const (
-	// rebuildBytes and rebuildChanges bound a batch of a rebuild, and so for how
-	// long Redis does nothing else: plain commands take it a third of the time.
-	rebuildBytes   = 1 << 20
-	rebuildChanges = 4000
+// mostRow is how large a row may become; Redis refuses 512 MiB.
+const mostRow = 256 << 20
 
-	// mostRows and mostStubs bound what a rebuild knows of rows: 20 MiB. Two go on
-	// at a time.
-	mostRows  = 200_000
-	mostStubs = 4 << 20
-	// mostRow is how large a row may become; Redis refuses 512 MiB.
-	mostRow = 256 << 20
-)
+// bounds are those of a rebuild.
+type bounds struct {
+	// What is written at once, and so for how long Redis does nothing else.
+	changes, bytes int
+	// What is known of rows, which takes 20 MiB at the most: rows, and bytes of
+	// stubs. Two rebuilds go on at a time.
+	rows, stubs int
+}
+
+var usualBounds = bounds{changes: 4000, bytes: 1 << 20, rows: 200_000, stubs: 4 << 20}
 
 // rebuild is what a writer knows of a shelf whose mark stood at the log's start
 // when it began: a row that it has not written isn't there. So it needs nobody to
@@ -58,8 +58,8 @@ type redisCommand struct {
 	value     []byte // of SET and APPEND
 }
 
-func newRebuild(k keys, shelf shelfID) *rebuild {
-	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: mostRows, roomStubs: mostStubs}
+func newRebuild(k keys, shelf shelfID, b bounds) *rebuild {
+	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: b.rows, roomStubs: b.stubs}
 }
 
 // batch is written at once, or not at all.

@@ -66,14 +66,15 @@ type Shelf struct {
 	trouble atomic.Bool  // the last operation failed: books come from the log
 	checked atomic.Bool  // Redis is what it must be
 
-	long chan struct{} // holds one for each long catch-up that goes on
+	long    chan struct{} // holds one for each long catch-up that goes on
+	rebuild bounds
 }
 
 func newShelf(client redis.UniversalClient, o Options) *Shelf {
 	return &Shelf{
 		client: client, look: redis.NewScript(lookSource), find: redis.NewScript(findSource), write: redis.NewScript(writeSource),
 		log: o.Logger, metrics: o.Metrics, options: o, room: waitingBytes,
-		long: make(chan struct{}, longOnes),
+		long: make(chan struct{}, longOnes), rebuild: usualBounds,
 	}
 }
 
