@@ -35,7 +35,7 @@ func (k *keeper) catchUp(ctx context.Context, read Reader, end End) error {
 			return ctx.Err()
 		}
 	}
-	c := &catchUp{keeper: k, from: k.mark.offset, to: stop, stretches: make(chan stretch), begun: time.Now(), said: time.Now()}
+	c := &catchUp{keeper: k, from: k.mark.offset, to: stop, stretches: make(chan stretch), spare: make(chan []change, 1), begun: time.Now(), said: time.Now()}
 	err = c.run(ctx, read)
 	c.end(err)
 	return err
@@ -47,6 +47,7 @@ type catchUp struct {
 	from, to  int64
 	records   atomic.Int64
 	stretches chan stretch
+	spare     chan []change // written, and to be used again
 	begun     time.Time
 	said      time.Time
 }
@@ -72,12 +73,17 @@ func (c *catchUp) read(ctx context.Context, read Reader) error {
 	if c.from == 0 {
 		mostChanges, mostBytes = c.keeper.shelf.rebuild.changes, c.keeper.shelf.rebuild.bytes
 	}
-	var changes []change
+	changes := make([]change, 0, mostChanges)
 	size := 0
 	hand := func(upTo int64) error {
 		select {
 		case c.stretches <- stretch{changes, upTo}:
-			changes, size = nil, 0
+			select {
+			case changes = <-c.spare:
+			default:
+				changes = make([]change, 0, mostChanges)
+			}
+			size = 0
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -119,6 +125,11 @@ func (c *catchUp) write(ctx context.Context) error {
 			return err
 		}
 		c.step(s.upTo)
+		clear(s.changes)
+		select {
+		case c.spare <- s.changes[:0]:
+		default:
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/angzarr/angzarr-kafka/log"
 )
@@ -23,7 +24,7 @@ type edit struct {
 
 // editsOf sums changes up by book, in the order of the log.
 func editsOf(partition int32, changes []change) []*edit {
-	var edits []*edit
+	edits := make([]*edit, 0, len(changes))
 	byRoot := make(map[log.Root]*edit, len(changes))
 	for i := range changes {
 		e := byRoot[changes[i].root]
@@ -73,11 +74,19 @@ func (e *edit) add(partition int32, c *change) {
 	}
 	e.last = c.sequence
 	if c.kind == kindPage {
-		e.pages = append(e.pages, c.entry...)
+		e.pages = joined(e.pages, c.entry)
 		return
 	}
-	e.covered = append(e.covered, e.pages...)
+	e.covered = joined(e.covered, e.pages)
 	e.snapshot, e.pages = c.entry, nil
+}
+
+// joined appends; the first one is not copied, as it mostly stays alone.
+func joined(a, b []byte) []byte {
+	if len(a) == 0 {
+		return slices.Clip(b)
+	}
+	return append(a, b...)
 }
 
 // breaks says why the book can't be used. Whether it was broken before, only

@@ -39,7 +39,7 @@ func appendPage(b []byte, p *log.Page) []byte {
 		size += sizeVarint(pageSynchronous, 1)
 	}
 
-	b = appendLength(slices.Grow(b, size+12), bookPages, size)
+	b = appendLength(slices.Grow(b, protowire.SizeTag(bookPages)+protowire.SizeBytes(size)), bookPages, size)
 	b = appendVarint(b, pageNum, uint64(p.Sequence))
 	b = appendLength(b, pageCreatedAt, created)
 	b = appendVarint(b, timestampSeconds, seconds)

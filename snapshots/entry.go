@@ -83,6 +83,18 @@ func pageChange(root log.Root, sequence uint32, offset, at int64, id digest, pag
 	return change{root, kindPage, sequence, offset, entryOf(root, kindPage, sequence, stubOf(root, sequence, offset, at, id), page)}
 }
 
+// readChange is pageChange of a page that was read; it copies nothing twice.
+func readChange(p *log.Page, r *log.Record) change {
+	e := make([]byte, headSize+stubSize, headSize+stubSize+len(p.TypeURL)+len(p.Value)+64)
+	copy(e[headSize:], stubOf(p.Root, p.Sequence, r.Offset, r.Time.Unix(), digestOf(p.Cause.CommandID)))
+	e = appendPage(e, p)
+	e[0] = kindPage
+	binary.BigEndian.PutUint32(e[1:], uint32(len(e)-headSize))
+	e = binary.BigEndian.AppendUint32(e, p.Sequence)
+	e = binary.BigEndian.AppendUint32(e, checksum(p.Root, e))
+	return change{p.Root, kindPage, p.Sequence, r.Offset, e}
+}
+
 // snapshotChange is of a snapshot whose bytes are an EventBook's field 2.
 func snapshotChange(root log.Root, covers uint32, offset int64, snapshot []byte) change {
 	return change{root, kindSnapshot, covers, offset, entryOf(root, kindSnapshot, covers, offsetOf(offset), snapshot)}
@@ -105,7 +117,7 @@ func offsetOf(offset int64) []byte { return binary.BigEndian.AppendUint64(nil, u
 
 // changesOf reads what a record does to its root's book, as [Book.fold] does.
 func changesOf(r *log.Record) []change {
-	root, sequence, kind := log.ParseKey(r.Key)
+	root, _, kind := log.ParseKey(r.Key)
 	if kind == log.KeyUnknown || r.Value == nil {
 		return nil
 	}
@@ -125,7 +137,7 @@ func changesOf(r *log.Record) []change {
 		return []change{snapshotChange(root, s.Sequence, r.Offset, appendSnapshot(nil, &s))}
 	}
 	p, err := readPage(r)
-	page := pageChange(root, sequence, r.Offset, r.Time.Unix(), digestOf(p.Cause.CommandID), appendPage(nil, &p))
+	page := readChange(&p, r)
 	if err != nil {
 		return []change{broken(err), page}
 	}

@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"encoding/binary"
+	"iter"
 
 	"github.com/angzarr/angzarr-kafka/log"
 )
@@ -13,12 +14,12 @@ const mostRow = 256 << 20
 type bounds struct {
 	// What is written at once, and so for how long Redis does nothing else.
 	changes, bytes int
-	// What is known of rows, which takes 20 MiB at the most: rows, and bytes of
-	// stubs. Two rebuilds go on at a time.
+	// What is known of rows, which takes 20 MiB at the most: rows, and stubs of
+	// pages in them. Two rebuilds go on at a time.
 	rows, stubs int
 }
 
-var usualBounds = bounds{changes: 4000, bytes: 1 << 20, rows: 200_000, stubs: 4 << 20}
+var usualBounds = bounds{changes: 4000, bytes: 1 << 20, rows: 300_000, stubs: 120_000}
 
 // rebuild is what a writer knows of a shelf whose mark stood at the log's start
 // when it began: a row that it has not written isn't there. So it needs nobody to
@@ -28,18 +29,19 @@ type rebuild struct {
 	keys  keys
 	shelf shelfID
 	rows  map[log.Root]row
+	stubs stack
 
-	mostRows  int
-	roomStubs int
+	mostRows int
 }
 
-// row is what stands on the shelf of one root.
+// row is what stands on the shelf of one root. Neither it nor its stubs are or hold
+// pointers, as there are many of them.
 type row struct {
 	last   uint32
 	covers uint32 // the pages in its history
-	size   int
+	size   uint32
+	stubs  uint32 // of the pages that are in the row, if they are known
 	state  rowState
-	stubs  string // of the pages that are in the row, if it is known
 }
 
 type rowState byte
@@ -59,7 +61,7 @@ type redisCommand struct {
 }
 
 func newRebuild(k keys, shelf shelfID, b bounds) *rebuild {
-	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: b.rows, roomStubs: b.stubs}
+	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: b.rows, stubs: stack{most: b.stubs}}
 }
 
 // batch is written at once, or not at all.
@@ -77,25 +79,14 @@ func (r *rebuild) plan(edits []*edit) (b batch) {
 		switch {
 		case !known && len(r.rows) >= r.mostRows:
 			b.asked = append(b.asked, e) // it may be there
-			continue
 		case old.state == rowAsked, old.state == rowLong && e.snapshot != nil && !e.fresh:
 			b.asked = append(b.asked, e)
-			r.keep(e.root, old, row{state: rowAsked})
-			continue
+			r.rows[e.root] = row{state: rowAsked}
+		default:
+			r.rows[e.root] = r.write(&b, e, old)
 		}
-		r.keep(e.root, old, r.write(&b, e, old))
 	}
 	return b
-}
-
-// keep remembers what a row is now.
-func (r *rebuild) keep(root log.Root, old, now row) {
-	r.roomStubs += len(old.stubs) - len(now.stubs)
-	if r.roomStubs < 0 && now.state == rowKnown {
-		r.roomStubs += len(now.stubs)
-		now.state, now.stubs = rowLong, ""
-	}
-	r.rows[root] = now
 }
 
 // write adds what makes of the old row the new one.
@@ -104,25 +95,26 @@ func (r *rebuild) write(b *batch, e *edit, old row) row {
 	switch {
 	case !e.lost && !e.fresh && old.state == rowLost:
 		return old
-	case e.lost, !e.fresh && e.after != old.last, old.size+e.size() > mostRow:
+	case e.lost, !e.fresh && e.after != old.last, int(old.size)+e.size() > mostRow:
 		b.lost++
 		b.plain = append(b.plain, redisCommand{"SET", book, append(r.shelf[:], kindLost)}, redisCommand{"DEL", history, nil})
+		r.stubs.take(old.stubs)
 		return row{state: rowLost}
 	case e.fresh:
 		if old.covers > 0 {
 			b.plain = append(b.plain, redisCommand{"DEL", history, nil})
 		}
+		r.stubs.take(old.stubs)
 		old = row{}
 	}
-	now := row{last: e.last, covers: old.covers, size: old.size + e.size(), state: max(old.state, rowKnown)}
+	now := row{last: e.last, covers: old.covers, size: old.size + uint32(e.size()), state: max(old.state, rowKnown)}
 	if e.snapshot == nil && old.state != rowNone {
 		b.plain = append(b.plain, redisCommand{"APPEND", book, e.pages})
-		if now.state == rowKnown {
-			now.stubs = old.stubs + string(stubsOf(e.pages))
-		}
+		now.stubs = old.stubs
+		r.remember(&now, e.pages)
 		return now
 	}
-	if covered := append([]byte(old.stubs), stubsOf(e.covered)...); len(covered) > 0 {
+	if covered := append(r.stubs.take(old.stubs), stubsOf(e.covered)...); len(covered) > 0 {
 		if old.covers == 0 {
 			b.plain = append(b.plain, redisCommand{"SET", history, append(r.shelf[:], covered...)})
 		} else {
@@ -133,18 +125,95 @@ func (r *rebuild) write(b *batch, e *edit, old row) row {
 	value := make([]byte, 0, idSize+len(e.snapshot)+len(e.pages))
 	value = append(append(append(value, r.shelf[:]...), e.snapshot...), e.pages...)
 	b.plain = append(b.plain, redisCommand{"SET", book, value})
-	now.size, now.stubs = len(value), string(stubsOf(e.pages))
+	now.size = uint32(len(value))
+	r.remember(&now, e.pages)
 	return now
 }
 
-// stubsOf gives the stubs of entries of pages.
-func stubsOf(entries []byte) (stubs []byte) {
-	for len(entries) > 0 {
-		size := int(binary.BigEndian.Uint32(entries[1:])) + headSize + tailSize
-		if entries[0] == kindPage {
-			stubs = append(stubs, entries[headSize:headSize+stubSize]...)
+// remember keeps the stubs of pages that were added to a row, if there is room.
+func (r *rebuild) remember(now *row, pages []byte) {
+	if now.state != rowKnown {
+		return
+	}
+	var ok bool
+	if now.stubs, ok = r.stubs.push(now.stubs, pages); !ok {
+		r.stubs.take(now.stubs)
+		now.state, now.stubs = rowLong, 0
+	}
+}
+
+// stack holds stubs of many rows, each of which leads to the one before it; 0 is
+// none.
+type stack struct {
+	all  []stacked
+	free uint32
+	most int
+	used int
+}
+
+type stacked struct {
+	stub   [stubSize]byte
+	before uint32
+}
+
+// push puts the stubs of pages upon what is there, as far as there is room.
+func (s *stack) push(top uint32, pages []byte) (uint32, bool) {
+	for stub := range eachStub(pages) {
+		if s.used >= s.most {
+			return top, false
 		}
-		entries = entries[size:]
+		s.used++
+		at := s.free
+		if at == 0 {
+			if len(s.all) == 0 {
+				s.all = make([]stacked, 1)
+			}
+			at = uint32(len(s.all))
+			s.all = append(s.all, stacked{})
+		} else {
+			s.free = s.all[at].before
+		}
+		s.all[at] = stacked{[stubSize]byte(stub), top}
+		top = at
+	}
+	return top, true
+}
+
+// take takes all from the top down, and gives them in the order of their pages.
+func (s *stack) take(top uint32) (stubs []byte) {
+	n := 0
+	for at := top; at != 0; at = s.all[at].before {
+		n++
+	}
+	stubs = make([]byte, n*stubSize)
+	for at := top; at != 0; {
+		n--
+		one := &s.all[at]
+		copy(stubs[n*stubSize:], one.stub[:])
+		next := one.before
+		one.before, s.free = s.free, at
+		s.used--
+		at = next
+	}
+	return stubs
+}
+
+// eachStub gives the stubs in entries of pages.
+func eachStub(entries []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(entries) > 0 {
+			size := int(binary.BigEndian.Uint32(entries[1:])) + headSize + tailSize
+			if entries[0] == kindPage && !yield(entries[headSize:headSize+stubSize]) {
+				return
+			}
+			entries = entries[size:]
+		}
+	}
+}
+
+func stubsOf(entries []byte) (stubs []byte) {
+	for stub := range eachStub(entries) {
+		stubs = append(stubs, stub...)
 	}
 	return stubs
 }

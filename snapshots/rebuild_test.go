@@ -97,7 +97,7 @@ func TestARebuiltShelfEqualsTheLog(t *testing.T) {
 				{"the script alone", bounds{changes, all.bytes, 0, 0}},
 				{"plain commands", bounds{changes, all.bytes, all.rows, all.stubs}},
 				{"no stubs are known", bounds{changes, all.bytes, all.rows, 0}},
-				{"some stubs are known", bounds{changes, all.bytes, all.rows, 20 * stubSize}},
+				{"some stubs are known", bounds{changes, all.bytes, all.rows, 20}},
 				{"some rows are known", bounds{changes, all.bytes, 15, all.stubs}},
 			} {
 				w := newShelfWorld(t, redistest.Start(t))
