@@ -26,6 +26,7 @@
 //   - A shelf with a mark has all that the log has before it, and nothing behind
 //     it, whatever Redis has forgotten: a batch of changes and the mark that they
 //     lead to are written at once, and only if the mark is where the batch begins.
+//     A rebuild needs no look at what is stored, as nobody else can have written it.
 //   - Nobody waits for the shelf to be written, and what waits is bounded. What
 //     there is no room for is read from the log again.
 package snapshots
