@@ -16,7 +16,7 @@ type bounds struct {
 	rows, stubs int
 }
 
-var usualBounds = bounds{changes: 4000, bytes: 1 << 20, rows: 300_000, stubs: 120_000}
+var usualBounds = bounds{changes: 2500, bytes: 512 << 10, rows: 300_000, stubs: 120_000}
 
 // rebuild is what a writer knows of a shelf whose mark stood at the log's start
 // when it began: a row that it has not written isn't there. So it needs nobody to
@@ -51,26 +51,33 @@ const (
 	rowLost  // given up: it stays so until it begins anew
 )
 
-// redisCommand is a plain one of Redis.
-type redisCommand struct {
-	name, key string
-	value     []byte // of SET and APPEND
-}
-
 func newRebuild(k keys, shelf shelfID, b bounds) *rebuild {
 	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: b.rows, stubs: stack{most: b.stubs}}
 }
 
-// batch is written at once, or not at all.
+// batch is written at once, or not at all. No key is in it twice.
 type batch struct {
-	plain []redisCommand
-	asked []*edit // what needs a look at what is stored
-	lost  int     // books that plain commands give up
+	sets    []any // key and value, by turns
+	appends []appended
+	deletes []string
+	asked   []*edit // what needs a look at what is stored
+	lost    int     // books that are given up without one
+}
+
+type appended struct {
+	key   string
+	value []byte
+}
+
+func (b *batch) set(key string, value []byte) { b.sets = append(b.sets, key, value) }
+
+func (b *batch) append(key string, value []byte) {
+	b.appends = append(b.appends, appended{key, value})
 }
 
 // plan says how edits are written, each root's as write.lua would.
 func (r *rebuild) plan(edits []*edit) (b batch) {
-	b.plain = make([]redisCommand, 0, len(edits)+len(edits)/4)
+	b.sets = make([]any, 0, len(edits))
 	for _, e := range edits {
 		old, known := r.rows[e.root]
 		switch {
@@ -94,34 +101,35 @@ func (r *rebuild) write(b *batch, e *edit, old row) row {
 		return old
 	case e.lost, !e.fresh && e.after != old.last, int(old.size)+e.size() > mostRow:
 		b.lost++
-		b.plain = append(b.plain, redisCommand{"SET", book, append(r.shelf[:], kindLost)}, redisCommand{"DEL", history, nil})
+		b.set(book, append(r.shelf[:], kindLost))
+		b.deletes = append(b.deletes, history)
 		r.stubs.take(old.stubs)
 		return row{state: rowLost}
 	case e.fresh:
 		if old.covers > 0 {
-			b.plain = append(b.plain, redisCommand{"DEL", history, nil})
+			b.deletes = append(b.deletes, history)
 		}
 		r.stubs.take(old.stubs)
 		old = row{}
 	}
 	now := row{last: e.last, covers: old.covers, size: old.size + uint32(e.size()), state: max(old.state, rowKnown)}
 	if e.snapshot == nil && old.state != rowNone {
-		b.plain = append(b.plain, redisCommand{"APPEND", book, e.pages})
+		b.append(book, e.pages)
 		now.stubs = old.stubs
 		r.remember(&now, e.pages)
 		return now
 	}
 	if covered := append(r.stubs.take(old.stubs), stubsOf(e.covered)...); len(covered) > 0 {
 		if old.covers == 0 {
-			b.plain = append(b.plain, redisCommand{"SET", history, append(r.shelf[:], covered...)})
+			b.set(history, append(r.shelf[:], covered...))
 		} else {
-			b.plain = append(b.plain, redisCommand{"APPEND", history, covered})
+			b.append(history, covered)
 		}
 		now.covers += uint32(len(covered) / stubSize)
 	}
 	value := make([]byte, 0, idSize+len(e.snapshot)+len(e.pages))
 	value = append(append(append(value, r.shelf[:]...), e.snapshot...), e.pages...)
-	b.plain = append(b.plain, redisCommand{"SET", book, value})
+	b.set(book, value)
 	now.size = uint32(len(value))
 	r.remember(&now, e.pages)
 	return now

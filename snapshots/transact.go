@@ -48,13 +48,14 @@ func transact(ctx context.Context, tx *redis.Tx, k keys, was string, next mark, 
 	done, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		names, args := scriptArgs(k, was, next, b.asked)
 		moves = p.Eval(ctx, writeSource, names, args...)
-		for i := range b.plain {
-			c := &b.plain[i]
-			if c.value == nil {
-				p.Do(ctx, c.name, c.key)
-				continue
-			}
-			p.Do(ctx, c.name, c.key, c.value)
+		if len(b.sets) > 0 {
+			p.MSet(ctx, b.sets...) // one answer to read, instead of one for each
+		}
+		for i := range b.appends {
+			p.Do(ctx, "APPEND", b.appends[i].key, b.appends[i].value)
+		}
+		if len(b.deletes) > 0 {
+			p.Del(ctx, b.deletes...)
 		}
 		return nil
 	})
