@@ -9,7 +9,7 @@ import (
 )
 
 // errHalf says that Redis has taken a part of a batch, which it never should.
-var errHalf = errors.New("Redis has taken a part of a batch only")
+var errHalf = errors.New("a batch was taken in part only")
 
 // rewrite writes a batch of a rebuild, if the mark still is the one that it begins
 // at: WATCH sees to it that nobody moves it between that question and the batch, and
