@@ -143,16 +143,7 @@ func TestAUserWithRightsOfItsOwn(t *testing.T) {
 }
 
 func TestARedisCluster(t *testing.T) {
-	server := redistest.Own(t, "--cluster-enabled", "yes")
-	client := server.Client()
-	if err := client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the cluster is up", func() bool {
-		info, err := client.ClusterInfo(t.Context()).Result()
-		return err == nil && strings.Contains(info, "cluster_state:ok")
-	})
-	o := shelfOptions(t, server.Address)
+	o := shelfOptions(t, ownCluster(t))
 	o.Cluster = true
 	if _, ok := useShelf(t, o).shelf.client.(*redis.ClusterClient); !ok {
 		t.Error("it was used as if it were no cluster")

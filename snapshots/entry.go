@@ -151,6 +151,9 @@ var errCorrupt = errors.New("a book on the shelf is corrupt, or was given up")
 // history remembers.
 func decodeBook(root log.Root, partition int32, row []byte) (*Book, error) {
 	b := &Book{root: root, partition: partition}
+	if room := roomForPages(row); room > 0 {
+		b.pages = make([]byte, 0, room)
+	}
 	for len(row) > 0 {
 		if len(row) < headSize+tailSize {
 			return nil, errCorrupt
@@ -170,6 +173,24 @@ func decodeBook(root log.Root, partition int32, row []byte) (*Book, error) {
 		}
 	}
 	return b, nil
+}
+
+// roomForPages is how much a row's pages take, and one more like the last: whoever
+// loads a book is about to add to it.
+func roomForPages(row []byte) (room int) {
+	last := 0
+	for len(row) >= headSize+tailSize {
+		body := int(binary.BigEndian.Uint32(row[1:]))
+		if body > len(row)-headSize-tailSize {
+			return 0 // corrupt
+		}
+		if row[0] == kindPage {
+			last = max(0, body-stubSize)
+			room += last
+		}
+		row = row[headSize+body+tailSize:]
+	}
+	return room + last
 }
 
 // take adds an entry; false says that it can't follow what is there.
@@ -193,7 +214,7 @@ func (b *Book) take(kind byte, sequence uint32, body []byte) bool {
 			return false // a snapshot begins the row anew
 		}
 		b.snapshot = append([]byte(nil), body[offsetSize:]...)
-		b.last, b.covers, b.pages = sequence, sequence, nil
+		b.last, b.covers, b.pages = sequence, sequence, b.pages[:0]
 	case kind == kindErased && len(body) >= offsetSize:
 		e := &angzarr.Erased{}
 		if err := proto.Unmarshal(body[offsetSize:], e); err != nil || e.LastSequence != sequence {

@@ -27,8 +27,9 @@ const (
 	// opTimeout bounds one look or write: a Redis that takes longer counts as
 	// away, and books come from the log.
 	opTimeout = time.Second
-	// lookBytes is about how much one look gives, so that Redis is not held up.
-	lookBytes = 4 << 20
+	// lookBytes is about how much one look gives, so that Redis is not held up, and
+	// answers for many partitions have room in memory.
+	lookBytes = 1 << 20
 	// lookRoots bounds a look's keys.
 	lookRoots = 500
 	// firstStubs is how much of a history a look reads: the last 128 commands
@@ -68,6 +69,7 @@ type Shelf struct {
 
 	long    chan struct{} // holds one for each long catch-up that goes on
 	rebuild bounds
+	looks   looks
 }
 
 func newShelf(client redis.UniversalClient, o Options) *Shelf {
@@ -121,8 +123,8 @@ type stored struct {
 // glance reads the mark and as many of the roots' books as fit into one look.
 func (s *Shelf) glance(ctx context.Context, k keys, roots []log.Root) (mark string, found []stored, err error) {
 	var raw []any
-	err = s.run(ctx, func(ctx context.Context) (err error) {
-		raw, err = s.look.Run(ctx, s.client, k.of(roots[:min(len(roots), lookRoots)]), firstStubs*stubSize, lookBytes).Slice()
+	err = s.try(ctx, func(ctx context.Context) (err error) {
+		raw, err = s.ask(ctx, k.of(roots[:min(len(roots), lookRoots)]))
 		return err
 	})
 	if err != nil {
@@ -202,15 +204,19 @@ func (s *Shelf) rest(ctx context.Context, k keys, root log.Root, size int64) (he
 	return head, ending, err
 }
 
-// run runs one operation, once it is known that Redis is what it must be.
+// run runs one operation, for as long as it may take.
 func (s *Shelf) run(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	return s.try(ctx, f)
+}
+
+// try runs one operation, which bounds its time itself, once it is known that Redis
+// is what it must be.
+func (s *Shelf) try(ctx context.Context, f func(context.Context) error) error {
 	var err error
 	if !s.checked.Load() {
-		if err = s.check(ctx); err == nil {
-			s.checked.Store(true)
-		}
+		err = s.checkSoon(ctx)
 	}
 	if err == nil {
 		err = f(ctx)
@@ -224,4 +230,14 @@ func (s *Shelf) run(ctx context.Context, f func(context.Context) error) error {
 	}
 	s.trouble.Store(false)
 	return nil
+}
+
+func (s *Shelf) checkSoon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	err := s.check(ctx)
+	if err == nil {
+		s.checked.Store(true)
+	}
+	return err
 }

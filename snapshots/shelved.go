@@ -88,7 +88,9 @@ type found struct {
 // loadShelved gets books from the shelf, and from the log what the shelf lacks.
 func (b *Books) loadShelved(ctx context.Context, read Reader, end End, in *partition, at int32, needed int64, roots []log.Root) error {
 	k := in.keeper
-	k.reach(ctx, needed)
+	if k.settled.Load() < needed {
+		k.reach(ctx, needed)
+	}
 	books := b.search(ctx, k, needed, roots)
 	span := log.Span{From: whole}
 	for _, f := range books {
