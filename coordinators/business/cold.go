@@ -7,6 +7,15 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
+const (
+	// gatherCold is about how long a look for books waits for others, and fewWaiting
+	// are so few commands that no others are to be expected. Callers that got their
+	// answers from one transaction come back at almost the same time, and a look
+	// costs nearly the same for many books as for one.
+	gatherCold = 500 * time.Microsecond
+	fewWaiting = 4
+)
+
 // load has the books loaded that lines of a part wait for, all that are missing
 // in one pass.
 func (w *Worker) load(l *line) {
@@ -16,28 +25,49 @@ func (w *Worker) load(l *line) {
 	}
 	l.cold = true
 	p.cold = append(p.cold, l)
-	if p.inLoad {
-		return
+	if !p.inLoad {
+		w.gather(p)
 	}
+}
+
+// gather has a part's books loaded together with those of others.
+func (w *Worker) gather(p *part) {
 	p.inLoad = true
-	w.loop.Do(func() { w.loadCold(p) }) // after what else arrived with it
+	w.cold = append(w.cold, p)
+	switch {
+	case len(w.cold) > 1: // on its way
+	case w.waiting <= fewWaiting:
+		w.loop.Do(w.loadGathered) // after what else arrived with it
+	default:
+		w.later(w.work, gatherCold, w.loadGathered)
+	}
+}
+
+func (w *Worker) loadGathered() {
+	parts := w.cold
+	w.cold = nil
+	for _, p := range parts {
+		w.loadCold(p)
+	}
 }
 
 func (w *Worker) loadCold(p *part) {
 	cold := p.cold
 	p.cold = nil
-	if len(cold) == 0 || p.closing {
+	if p.closing {
 		p.inLoad = false
 		return
 	}
-	w.loop.Aside(func() func() {
+	w.loop.AsideOn(w.askers.Do, func() func() {
 		w.loadBooks(p, cold)
 		return func() {
 			for _, l := range cold {
 				l.cold = false
 				w.advance(l)
 			}
-			w.loadCold(p)
+			if p.inLoad = false; len(p.cold) > 0 {
+				w.gather(p) // for those that came meanwhile
+			}
 			w.step()
 		}
 	})

@@ -77,6 +77,7 @@ type Worker struct {
 	proving    bool
 	asking     calls.Asking
 	toAsk      []question // wait for asking to allow it
+	cold       []*part    // of which books are about to be loaded
 }
 
 // headroom is what a record's key, headers and batch take beside its value.
