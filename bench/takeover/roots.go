@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -56,20 +57,22 @@ func (d *domain) someIn(partition int32) log.Root {
 }
 
 // filler is what payloads are filled with, no two the same: compression finds as
-// little as in real data at its worst.
-var filler = func() []byte {
+// little as in real data at its worst. It is made when it is needed: the same
+// program serves.
+var filler = sync.OnceValue(func() []byte {
 	b := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{'f', 'i', 'l', 'l', 'e', 'r'}).Read(b)
 	return b
-}()
+})
 
 func payload(number uint64) []byte {
 	const content = payloadSize - 3 // a tag, and a length of two bytes
 	value := protowire.AppendTag(make([]byte, 0, payloadSize), 1, protowire.BytesType)
 	value = protowire.AppendVarint(value, content)
 	value = binary.BigEndian.AppendUint64(value, number)
-	from := number * 16411 % uint64(len(filler)-content)
-	return append(value, filler[from:from+content-8]...)
+	bytes := filler()
+	from := number * 16411 % uint64(len(bytes)-content)
+	return append(value, bytes[from:from+content-8]...)
 }
 
 func numberOf(payload []byte) (uint64, error) {

@@ -8,14 +8,23 @@ import (
 )
 
 const (
-	// besideBooks is what a process may take beside its open books before it
-	// collects garbage harder: buffers of the clients, and commands under way.
-	besideBooks = 40 << 20
+	// besideBooks is what a process may take beside limits.books before it
+	// collects garbage harder: buffers of the clients, and commands under way. What
+	// is resident of the program itself, about 28 MiB, comes on top.
+	besideBooks = 34 << 20
+	// booksShare is how much of limits.books, in percent, books take themselves. The
+	// rest is room to collect garbage in: what books leave behind when they come and
+	// go, and what commands do. With little of it a collection comes every few
+	// hundred commands, and each looks at all books.
+	booksShare = 75
 	// gcPercent lets garbage grow while there is room: most of what a command
 	// allocates is gone with its answer. The default, 100, collects twice as
 	// often for nothing.
 	gcPercent = 300
 )
+
+// booksIn is how many bytes of books fit into a limit.
+func booksIn(limit config.Size) int { return int(limit / 100 * booksShare) }
 
 // limitMemory keeps the process within its books and besideBooks, as far as Go's
 // soft limit can. Who sets GOMEMLIMIT or GOGC knows better.

@@ -13,7 +13,7 @@ import (
 // shelve connects to the shelf, if there is one, and gives what keeps a domain's
 // open books.
 func (p *process) shelve(ctx context.Context, c *config.Config, meter metric.Meter) (func(log.Domain) *snapshots.Books, error) {
-	limit := int(c.Limits.Books) / max(1, len(c.BusinessLogic))
+	limit := booksIn(c.Limits.Books) / max(1, len(c.BusinessLogic))
 	if c.Snapshots.Type != config.SnapshotsRedis {
 		return func(log.Domain) *snapshots.Books { return snapshots.NewBooks(limit) }, nil
 	}
