@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -71,11 +72,11 @@ func stubOf(root log.Root, sequence uint32, offset, at int64, id digest) []byte 
 	s = binary.BigEndian.AppendUint64(s, uint64(offset))
 	s = binary.BigEndian.AppendUint32(s, uint32(at))
 	s = append(s, id[:]...)
-	return binary.BigEndian.AppendUint32(s, stubChecksum(root, sequence, s))
+	return binary.BigEndian.AppendUint32(s, stubChecksum(log.PageKey(root, sequence), s))
 }
 
-func stubChecksum(root log.Root, sequence uint32, s []byte) uint32 {
-	return crc32.Update(checksum(root, binary.BigEndian.AppendUint32(nil, sequence)), castagnoli, s)
+func stubChecksum(page, s []byte) uint32 {
+	return crc32.Update(crc32.Checksum(page, castagnoli), castagnoli, s)
 }
 
 // pageChange is of a page whose bytes are an EventBook's field 3.
@@ -228,9 +229,14 @@ func (b *Book) take(kind byte, sequence uint32, body []byte) bool {
 }
 
 func readStub(root log.Root, sequence uint32, s []byte) (offset, at int64, id digest, ok bool) {
+	return readStubOf(log.PageKey(root, sequence), s)
+}
+
+// readStubOf reads the stub of the page that has that key.
+func readStubOf(page, s []byte) (offset, at int64, id digest, ok bool) {
 	offset, at = int64(binary.BigEndian.Uint64(s)), int64(binary.BigEndian.Uint32(s[8:]))
 	copy(id[:], s[12:28])
-	return offset, at, id, stubChecksum(root, sequence, s[:28]) == binary.BigEndian.Uint32(s[28:])
+	return offset, at, id, stubChecksum(page, s[:28]) == binary.BigEndian.Uint32(s[28:])
 }
 
 // remember puts the commands of the pages that the snapshot covers before those
@@ -238,11 +244,19 @@ func readStub(root log.Root, sequence uint32, s []byte) (offset, at int64, id di
 // that earlier ones are needed too.
 func (b *Book) remember(stubs []byte) (enough bool, err error) {
 	n := uint32(len(stubs) / stubSize)
-	var w window
+	commands := len(b.applied.latest)
+	for i := range n {
+		if s := stubs[i*stubSize:]; i == 0 || !bytes.Equal(s[12:28], stubs[(i-1)*stubSize:][12:28]) {
+			commands++
+		}
+	}
+	w := windowFor(commands)
+	page := log.PageKey(b.root, 0)
 	var first uint32 // the first page of which the command is known
 	for i := range n {
 		sequence := b.covers - n + 1 + i
-		offset, at, id, ok := readStub(b.root, sequence, stubs[i*stubSize:(i+1)*stubSize])
+		binary.BigEndian.PutUint32(page[len(b.root):], sequence)
+		offset, at, id, ok := readStubOf(page, stubs[i*stubSize:(i+1)*stubSize])
 		if !ok {
 			return false, errCorrupt
 		}

@@ -59,6 +59,15 @@ type window struct {
 	index  map[hint]uint32 // how often a hint stands in the blocks, once they are many
 }
 
+// windowFor has room for so many commands: as much as they will take, no more.
+func windowFor(n int) (w window) {
+	w.latest = make([]application, 0, min(n, 2*blockSize))
+	if n > 2*blockSize {
+		w.blocks = make([]block, 0, (n-1)/blockSize-1)
+	}
+	return w
+}
+
 // block is some commands of which the pages follow each other.
 type block struct {
 	hints [blockSize]hint
