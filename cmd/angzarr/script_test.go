@@ -2,10 +2,13 @@ package main
 
 import (
 	"flag"
+	"fmt"
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/snapshots/redistest"
 )
 
@@ -17,12 +20,19 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the transcripts in testdata. Each has a front door of its own
 // at $ANGZARR_SERVER, with business logic for the domain "shop" behind it, and
-// the descriptor set of its types in shop.binpb. A Redis is at $REDIS.
+// the descriptor set of its types in shop.binpb. A Redis is at $REDIS, and if
+// [kafka] holds, a real Kafka at $BROKERS.
 func TestScripts(t *testing.T) {
-	redis := redistest.Start(t)
+	redis, brokers := redistest.Start(t), os.Getenv(logtest.BrokersVariable)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		UpdateScripts: *update,
+		Condition: func(condition string) (bool, error) {
+			if condition != "kafka" {
+				return false, fmt.Errorf("no such condition: %s", condition)
+			}
+			return brokers != "", nil
+		},
 		Setup: func(env *testscript.Env) error {
 			door, err := startFakeFrontDoor()
 			if err != nil {
@@ -31,6 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(door.stop)
 			env.Setenv("ANGZARR_SERVER", door.address)
 			env.Setenv("REDIS", redis)
+			env.Setenv("BROKERS", brokers)
 			return door.writeDescriptorSet(env.WorkDir + "/shop.binpb")
 		},
 	})
