@@ -21,7 +21,8 @@ func digestOf(commandID string) digest {
 	if commandID == "" {
 		return digest{}
 	}
-	sum := sha256.Sum256([]byte(commandID))
+	var usual [64]byte // as long as ids are, they are not copied to the heap
+	sum := sha256.Sum256(append(usual[:0], commandID...))
 	return digest(sum[:16])
 }
 

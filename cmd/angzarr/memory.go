@@ -11,7 +11,7 @@ const (
 	// besideBooks is what a process may take beside limits.books before it
 	// collects garbage harder: buffers of the clients, and commands under way. What
 	// is resident of the program itself, about 28 MiB, comes on top.
-	besideBooks = 34 << 20
+	besideBooks = 38 << 20
 	// booksShare is how much of limits.books, in percent, books take themselves. The
 	// rest is room to collect garbage in: what books leave behind when they come and
 	// go, and what commands do. With little of it a collection comes every few

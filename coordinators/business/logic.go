@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 )
 
 // notice is how long before its deadline a caller is told why.
@@ -59,9 +58,9 @@ type logic struct {
 	options []grpc.CallOption
 }
 
-func newLogic(conn grpc.ClientConnInterface, limit int) logic {
+func newLogic(conn grpc.ClientConnInterface, domain string, limit int) logic {
 	return logic{conn: conn, limit: limit, timeout: calls.Timeout, options: []grpc.CallOption{
-		grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(64 << 20), grpc.StaticMethod(),
+		grpc.ForceCodecV2(codec{domain}), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(64 << 20), grpc.StaticMethod(),
 	}}
 }
 
@@ -70,11 +69,12 @@ func (l *logic) ask(ctx context.Context, traceparent string, request encoded) (*
 	if traceparent != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent)
 	}
-	answered, size := &angzarr.EventBook{}, request.Len()
-	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, answered, l.options...)
+	var answered answered
+	size := request.Len()
+	err := l.conn.Invoke(ctx, angzarr.BusinessLogic_Handle_FullMethodName, request, &answered, l.options...)
 	switch {
 	case err == nil:
-		return answered, nil
+		return answered.book, nil
 	case context.Cause(ctx) == calls.ErrHung:
 		return nil, status.New(codes.DeadlineExceeded, calls.ErrHung.Error())
 	}
@@ -142,21 +142,21 @@ func fateOf(st *status.Status) fate {
 // encoded is a message that is bytes already.
 type encoded struct{ mem.Buffer }
 
-// codec is gRPC's usual one, which besides takes encoded messages as they are.
-type codec struct{}
+// answered is where an answer goes.
+type answered struct{ book *angzarr.EventBook }
+
+// codec has messages as bytes on one side, and answers of a domain on the other.
+type codec struct{ domain string }
 
 func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
-	if b, ok := v.(encoded); ok {
-		return mem.BufferSlice{b.Buffer}, nil
-	}
-	b, err := proto.Marshal(v.(proto.Message))
-	return mem.BufferSlice{mem.SliceBuffer(b)}, err
+	return mem.BufferSlice{v.(encoded).Buffer}, nil
 }
 
-func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c codec) Unmarshal(data mem.BufferSlice, v any) (err error) {
 	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer buf.Free()
-	return proto.Unmarshal(buf.ReadOnlyData(), v.(proto.Message))
+	v.(*answered).book, err = readAnswer(c.domain, buf.ReadOnlyData())
+	return err
 }

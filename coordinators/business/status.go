@@ -106,5 +106,12 @@ func inDoubt(commandID string) *status.Status {
 }
 
 func coverOf(domain string, root log.Root) *angzarr.Cover {
-	return &angzarr.Cover{Domain: domain, Root: &angzarr.UUID{Value: root[:]}}
+	c := &struct { // one piece of memory instead of three
+		cover angzarr.Cover
+		id    angzarr.UUID
+		root  log.Root
+	}{root: root}
+	c.id.Value = c.root[:]
+	c.cover.Domain, c.cover.Root = domain, &c.id
+	return &c.cover
 }

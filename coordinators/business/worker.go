@@ -87,7 +87,7 @@ const headroom = 4 << 10
 func NewWorker(c Config) *Worker {
 	w := &Worker{
 		domain: c.Domain, cluster: c.Cluster, sheet: log.NewSheet(c.Domain.Name),
-		logic: newLogic(c.Logic, c.Answer),
+		logic: newLogic(c.Logic, c.Domain.Name, c.Answer),
 		books: c.Books, replies: c.Replies, domains: c.Domains, metrics: c.Metrics.of(c.Domain.Name),
 		log:  c.Logger.With("domain", c.Domain.Name),
 		loop: loop.New(), askers: loop.NewAskers(), cover: coverBefore(c.Domain.Name), parts: make(map[int32]*part),
