@@ -61,7 +61,7 @@ func (c *command) readHeader(key, value string) {
 			c.cause.CorrelationID = value
 		}
 	case log.HeaderTraceparent:
-		if traceparent.MatchString(value) {
+		if len(value) <= longestTraceparent && traceparent.MatchString(value) {
 			c.cause.Traceparent = value
 		}
 	case log.HeaderHops:
@@ -89,7 +89,9 @@ func (c *command) readReplay(r *log.Record) {
 }
 
 // traceparent is W3C Trace Context's, of version 00 or a later one.
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]{0,256})?$`)
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?$`)
+
+const longestTraceparent = 312
 
 func usableID(id string) bool {
 	return id != "" && len(id) <= maxID && utf8.ValidString(id)
