@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/angzarr/angzarr-kafka/bench"
+	"github.com/angzarr/angzarr-kafka/log/logtest"
 )
 
 // TestMain lets the test binary be the child of its own benchmarks, as the
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "no such thing here")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	logtest.Overlap(m)
 }
 
 func bareWorker(file string) int {

@@ -21,8 +21,10 @@ import (
 	"github.com/angzarr/angzarr-kafka/partitioning"
 )
 
+func TestMain(m *testing.M) { logtest.Overlap(m) }
+
 // bound is how long a test waits for what must come.
-const bound = 20 * time.Second
+const bound = time.Minute
 
 // world is one domain on one broker.
 type world struct {

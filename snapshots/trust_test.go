@@ -162,6 +162,7 @@ func TestAShelfOfAnotherLog(t *testing.T) {
 
 // Whatever byte of a book is changed, the log has the book, and Redis gets it back.
 func TestACorruptBook(t *testing.T) {
+	t.Parallel()
 	w := newShelfWorld(t, redistest.Start(t))
 	reader := sdkmetric.NewManualReader()
 	metrics, err := NewMetrics(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"))

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,30 +32,44 @@ func TestDeploymentLosesEveryKindOfRequest(t *testing.T) {
 		d := deployBy(t, 2, peers, withEcho, onWires(t))
 		d.shared()
 		l := d.load(20 * time.Second)
-		for _, key := range asked {
-			var lost atomic.Int32
-			for _, s := range d.sidecar {
-				s.wire.On(key, func(kmsg.Request) logtest.Fate {
-					switch lost.Add(1) {
-					case 1:
-						return logtest.LosesItself
-					case 2:
-						return logtest.LosesAnswer
+		for some := range slices.Chunk(asked, 3) {
+			lost := make([]atomic.Int32, len(some))
+			for i, key := range some {
+				for _, s := range d.sidecar {
+					s.wire.On(key, func(kmsg.Request) logtest.Fate {
+						switch lost[i].Add(1) {
+						case 1:
+							return logtest.LosesItself
+						case 2:
+							return logtest.LosesAnswer
+						}
+						return logtest.Passes
+					})
+				}
+			}
+			var names []string
+			for _, key := range some {
+				names = append(names, key.Name())
+			}
+			done := func() bool {
+				for i := range lost {
+					if lost[i].Load() < 2 {
+						return false
 					}
-					return logtest.Passes
-				})
+				}
+				return true
 			}
 			turn, evicted := 0, time.Time{}
-			d.until(key.Name()+" was lost twice", func() bool {
+			d.until(strings.Join(names, ", ")+" were lost twice", func() bool {
 				// Some are asked only when partitions move.
-				if lost.Load() < 2 && time.Since(evicted) > 2*time.Second {
+				if !done() && time.Since(evicted) > 2*time.Second {
 					// From a group at rest: the embedded broker never answers one
 					// who is taken out while it joins.
 					d.shared()
 					d.evict(turn)
 					turn, evicted = turn+1, time.Now()
 				}
-				return lost.Load() >= 2
+				return done()
 			})
 			l.more(20)
 		}

@@ -25,8 +25,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+func TestMain(m *testing.M) { logtest.Overlap(m) }
+
 // bound is how long a test waits for what must come.
-const bound = 20 * time.Second
+const bound = time.Minute
 
 // world is one domain on one broker, and the workers that serve it.
 type world struct {
