@@ -153,14 +153,17 @@ func TestEndWithoutAnswerAndTakeover(t *testing.T) {
 		fate logtest.Fate
 		want []string
 	}{
-		"committed": {logtest.LosesAnswer, []string{"1", "2"}},
-		"aborted":   {logtest.LosesItself, []string{"2"}},
+		"committed": {logtest.LosesAnswer, []string{"0", "1", "2"}},
+		"aborted":   {logtest.LosesItself, []string{"0", "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			versions(t, func(t *testing.T, w *world, opts ...option) {
 				a := w.join(opts...)
 				c := a.claim(0)
 				b := w.join(opts...)
+				eventually(t, "a commits as one of two", func() bool {
+					return w.stable() && len(w.members()) == 2 && a.commit(c, "0") == nil
+				})
 				var ends atomic.Int32
 				lost, again := make(chan struct{}), make(chan struct{})
 				a.wire.On(kmsg.EndTxn, func(kmsg.Request) logtest.Fate {
