@@ -94,8 +94,8 @@ func (a *Admin) Starts(ctx context.Context, topic string) (map[int32]int64, erro
 }
 
 // KeepingOf is [KeepingOf].
-func (a *Admin) KeepingOf(ctx context.Context, domain string) (map[string]Keeping, error) {
-	return KeepingOf(ctx, a.client, domain)
+func (a *Admin) KeepingOf(ctx context.Context, domain string, projections ...string) (map[string]Keeping, error) {
+	return KeepingOf(ctx, a.client, domain, projections...)
 }
 
 // AllProjections is [AllProjections].

@@ -22,10 +22,13 @@ type Keeping struct {
 // Forever is longer than anything is kept that is bounded.
 const Forever = forever
 
-// KeepingOf tells of a domain's topics, by name. Those that are missing are left
-// out.
-func KeepingOf(ctx context.Context, client *kgo.Client, domain string) (map[string]Keeping, error) {
+// KeepingOf tells of a domain's topics and of topics that projectors publish to, by
+// name. Those that are missing are left out.
+func KeepingOf(ctx context.Context, client *kgo.Client, domain string, projections ...string) (map[string]Keeping, error) {
 	policies := append(domainPolicies(domain, 0), repliesPolicy())
+	for _, topic := range projections {
+		policies = append(policies, policy{topic: topic, cleanup: "compact"})
+	}
 	admin := kadm.NewClient(client)
 	configs, err := admin.DescribeTopicConfigs(ctx, names(policies)...)
 	if err != nil {

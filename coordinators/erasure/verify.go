@@ -77,14 +77,22 @@ type aggregate struct {
 
 // look reads topic by topic.
 func (v *Verifier) look(ctx context.Context, a aggregate) (*angzarr.VerifyErasureResponse, error) {
-	keeping, err := v.admin.KeepingOf(ctx, a.domain)
+	published, err := v.admin.AllProjections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	projections := slices.Sorted(maps.Keys(published))
+	keeping, err := v.admin.KeepingOf(ctx, a.domain, projections...)
 	if err != nil {
 		return nil, err
 	}
 	answer := &angzarr.VerifyErasureResponse{}
-	add := func(topic string, partition int32, f *finding, what string) {
+	add := func(topic string, partition int32, f *finding, what, unfinished string) {
+		if answer.Erased == nil {
+			unfinished = "they have no tombstone"
+		}
 		if f.records > 0 {
-			answer.Remains = append(answer.Remains, f.remains(topic, partition, what, keeping[topic], answer.Erased != nil))
+			answer.Remains = append(answer.Remains, f.remains(topic, partition, what, keeping[topic], unfinished))
 		}
 	}
 	events := eventsOf(a)
@@ -93,7 +101,7 @@ func (v *Verifier) look(ctx context.Context, a aggregate) (*angzarr.VerifyErasur
 		return nil, err
 	}
 	answer.Erased = events.erased
-	add(topic, a.partition, &events.pages, "pages and snapshots")
+	add(topic, a.partition, &events.pages, "pages and snapshots", brokenOff)
 	for _, other := range others(a) {
 		found := make(map[int32]*finding)
 		err := v.read(ctx, other.topic, func(r *log.Record) {
@@ -108,13 +116,27 @@ func (v *Verifier) look(ctx context.Context, a aggregate) (*angzarr.VerifyErasur
 			return nil, err
 		}
 		for _, p := range slices.Sorted(maps.Keys(found)) {
-			add(other.topic, p, found[p], other.what)
+			add(other.topic, p, found[p], other.what, brokenOff)
 		}
 	}
-	projections, err := v.projections(ctx, a)
-	answer.Remains = append(answer.Remains, projections...)
-	return answer, err
+	for _, topic := range projections {
+		f := &finding{}
+		var at int32
+		err := v.read(ctx, topic, func(r *log.Record) {
+			if a.isProjection(r) {
+				at = r.Partition
+				f.see(r, r.Value != nil)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		add(topic, at, f, "projections", "they have no tombstone: the projector's worker has not come to the erasure yet, or is off")
+	}
+	return answer, nil
 }
+
+const brokenOff = "not all of them have a tombstone: the erasure is under way, or was broken off; erase it again"
 
 // read reads all of a topic.
 func (v *Verifier) read(ctx context.Context, topic string, take func(*log.Record)) error {
@@ -136,31 +158,6 @@ func (v *Verifier) read(ctx context.Context, topic string, take func(*log.Record
 	})
 }
 
-// projections are what projectors have published of the aggregate.
-func (v *Verifier) projections(ctx context.Context, a aggregate) (remains []*angzarr.VerifyErasureResponse_Remains, err error) {
-	topics, err := v.admin.AllProjections(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, topic := range slices.Sorted(maps.Keys(topics)) {
-		f := &finding{}
-		var at int32
-		err := v.read(ctx, topic, func(r *log.Record) {
-			if a.isProjection(r) {
-				at = r.Partition
-				f.see(r, r.Value != nil)
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-		if f.records > 0 {
-			remains = append(remains, f.remains(topic, at, "projections", log.Keeping{Compacted: true, For: log.Forever}, false))
-		}
-	}
-	return remains, nil
-}
-
 // finding is what is there of one kind.
 type finding struct {
 	records uint64 // with what they hold
@@ -179,18 +176,17 @@ func (f *finding) see(r *log.Record, holds bool) {
 	f.newest, f.stands = r.Time, true
 }
 
-// remains tells of what was found. What stands in a compacted topic stays.
-func (f *finding) remains(topic string, partition int32, what string, k log.Keeping, erased bool) *angzarr.VerifyErasureResponse_Remains {
+// remains tells of what was found. What stands in a compacted topic stays:
+// unfinished says why it does.
+func (f *finding) remains(topic string, partition int32, what string, k log.Keeping, unfinished string) *angzarr.VerifyErasureResponse_Remains {
 	r := &angzarr.VerifyErasureResponse_Remains{Topic: topic, Partition: partition, What: what, Records: f.records}
 	from := f.newest
 	if k.Compacted {
 		from = f.ended
 	}
 	switch {
-	case k.Compacted && f.stands && erased:
-		r.Condition = "not all of them have a tombstone: the erasure is under way, or was broken off; erase it again"
 	case k.Compacted && f.stands:
-		r.Condition = "they have no tombstone"
+		r.Condition = unfinished
 	case k.For == log.Forever:
 		r.Condition = "the topic's settings set no time: give it a max.compaction.lag.ms, or a retention.ms"
 	default:

@@ -202,13 +202,21 @@ func TestVerifyProjections(t *testing.T) {
 	root := log.Root(uuid.New())
 	w.erase(root, 0, 0)
 	topic := "angzarr.projections." + w.broker.Domain("p")
-	w.broker.CreateTopic(t, topic, 3)
+	w.broker.CreateTopic(t, topic, 3, "cleanup.policy", "compact", "max.compaction.lag.ms", "259200000")
 	elsewhere := w.cover(root)
 	elsewhere.Domain = "elsewhere"
 	w.write(topic, root, &kgo.Record{Key: root[:], Value: encoded(&angzarr.Projection{Cover: elsewhere})})
 	w.wants(root, true, "")
 	w.write(topic, root, &kgo.Record{Key: root[:], Value: encoded(&angzarr.Projection{Cover: w.cover(root)})})
-	w.wants(root, true, strings.TrimPrefix(topic, "angzarr.")+" 1 projections")
+	stands := strings.TrimPrefix(topic, "angzarr.") + " 1 projections"
+	w.wants(root, true, stands)
+	told, err := w.verifier.Verify(t.Context(), &angzarr.VerifyErasureRequest{Cover: w.cover(root)})
+	if err != nil || len(told.Remains) != 1 || !strings.Contains(told.Remains[0].Condition, "the projector's worker has not come to the erasure yet") {
+		t.Errorf("told %v, %v", told, err)
+	}
+	// The projector's worker comes to the erasure: compaction has three days then.
+	w.write(topic, root, &kgo.Record{Key: root[:]})
+	w.wants(root, true, stands+" for 3 days")
 }
 
 func TestVerifyBadInput(t *testing.T) {
@@ -238,17 +246,20 @@ func TestGone(t *testing.T) {
 		t.Skip("needs a broker that compacts; this run uses the embedded one")
 	}
 	root := log.Root(uuid.New())
-	topic := log.EventsTopic(w.domain.Name)
+	topic, projections := log.EventsTopic(w.domain.Name), "angzarr.projections."+w.broker.Domain("gone")
+	w.broker.CreateTopic(t, projections, w.domain.Partitions, "cleanup.policy", "compact")
 	settings := map[string]string{"max.compaction.lag.ms": "1000", "segment.ms": "1000"}
 	var alter []kadm.AlterConfig
 	for key, value := range settings {
 		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
 	}
-	if _, err := kadm.NewClient(w.client).AlterTopicConfigs(t.Context(), alter, topic); err != nil {
+	if _, err := kadm.NewClient(w.client).AlterTopicConfigs(t.Context(), alter, topic, projections); err != nil {
 		t.Fatal(err)
 	}
 	w.write(topic, root, w.pages(root, 3)...)
+	w.write(projections, root, &kgo.Record{Key: root[:], Value: encoded(&angzarr.Projection{Cover: w.cover(root)})})
 	w.erase(root, 3, 3)
+	w.write(projections, root, &kgo.Record{Key: root[:]})
 	begun := time.Now()
 	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
@@ -261,7 +272,8 @@ func TestGone(t *testing.T) {
 		}
 		select {
 		case <-again.C:
-			w.erase(root, 3, 3) // as who erases it again
+			w.erase(root, 3, 3) // as who erases it again, and the projector
+			w.write(projections, root, &kgo.Record{Key: root[:]})
 		case <-deadline.C:
 			_, left := w.left(root)
 			t.Fatalf("after %v there is still %s", time.Since(begun), left)
