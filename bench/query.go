@@ -155,6 +155,9 @@ func RunQuery(ctx context.Context, o QueryOptions) (report *QueryReport, err err
 	return q.report, errors.Join(err, q.child.stop())
 }
 
+// bare is how many of the roots have no snapshot: the first ones.
+func (q *queries) bare() int { return q.Aggregates - q.Aggregates/10 }
+
 func (q *queries) total() int { return q.Aggregates*q.Pages + q.Long }
 
 func (q *queries) add(name string, value float64, unit string) {

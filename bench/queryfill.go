@@ -8,9 +8,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
 // inTransaction is how many pages are committed together.
@@ -18,7 +20,8 @@ const inTransaction = 5000
 
 // fill writes the history: the first page of each root, then the second one of each,
 // and so on, so that a root's pages lie far from each other; the long root's are
-// spread evenly between them.
+// spread evenly between them. The last tenth of the roots get a snapshot that covers
+// all their pages.
 func (q *queries) fill(ctx context.Context) error {
 	client, err := kgo.NewClient(clientOptions(q.Brokers, kgo.TransactionalID("bench-"+q.domain.Name),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(4*inTransaction))...)
@@ -34,8 +37,14 @@ func (q *queries) fill(ctx context.Context) error {
 	}
 	all := q.Aggregates * q.Pages
 	for i := range all {
-		if err := f.add(ctx, q.roots[i%q.Aggregates], uint32(i/q.Aggregates+1)); err != nil {
+		root, n := i%q.Aggregates, i/q.Aggregates+1
+		if err := f.add(ctx, q.roots[root], uint32(n)); err != nil {
 			return err
+		}
+		if n == q.Pages && root >= q.bare() {
+			if err := f.cover(ctx, q.roots[root], uint32(n)); err != nil {
+				return err
+			}
 		}
 		for n := uint32(i*q.Long/all) + 1; n <= uint32((i+1)*q.Long/all); n++ {
 			if err := f.add(ctx, q.long, n); err != nil {
@@ -60,6 +69,18 @@ func (f *filling) add(ctx context.Context, root uuid.UUID, sequence uint32) erro
 		Value: f.payload, Cause: log.Cause{CommandID: uuid.NewString()},
 	}
 	r := p.Encode(f.domain.Name, partitioning.Of(p.Root, f.domain.Partitions))
+	return f.write(ctx, r)
+}
+
+// cover adds a root's snapshot.
+func (f *filling) cover(ctx context.Context, root uuid.UUID, sequence uint32) error {
+	s := log.NewSheet(f.domain.Name)
+	s.AddSnapshot(log.Root(root), &angzarr.Snapshot{Sequence: sequence, State: &anypb.Any{TypeUrl: "type.googleapis.com/angzarr.bench.State", Value: f.payload}},
+		partitioning.Of(log.Root(root), f.domain.Partitions))
+	return f.write(ctx, s.Records[0])
+}
+
+func (f *filling) write(ctx context.Context, r log.Record) error {
 	f.records = append(f.records, r.ToClient())
 	if len(f.records) < inTransaction {
 		return nil

@@ -14,7 +14,8 @@ import (
 const benchQueryHelp = `Measure the read path: what GetEvents, Synchronize and GetAggregateRoots take.
 
 A new domain is filled with --aggregates of --pages each, far from each other in
-the log, and one more aggregate with --long pages between them. A child process
+the log, and one more aggregate with --long pages between them; a tenth have a
+snapshot, so that their pages have to be read from the log. A child process
 ("angzarr serve") takes it over, with a shelf if --redis is given. Then it is asked;
 each answer is checked, so that missing pages are an error instead of a figure.`
 
