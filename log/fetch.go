@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,6 +26,7 @@ var ErrGone = errors.New("the topic was deleted")
 type place struct {
 	generation Generation
 	leaders    []int32 // -1 where there is none
+	epochs     []int32 // how often each partition got a leader, -1 if that is not known
 }
 
 // Generation asks the brokers which topic this is. One that isn't there is
@@ -58,12 +60,13 @@ func (a *Admin) find(ctx context.Context, topic string) (place, error) {
 		p.generation.Cluster = *meta.ClusterID
 	}
 	p.leaders = make([]int32, len(meta.Topics[0].Partitions))
+	p.epochs = make([]int32, len(p.leaders))
 	for i := range p.leaders {
-		p.leaders[i] = -1
+		p.leaders[i], p.epochs[i] = -1, -1
 	}
 	for _, one := range meta.Topics[0].Partitions {
 		if int(one.Partition) < len(p.leaders) && one.ErrorCode == 0 {
-			p.leaders[one.Partition] = one.Leader
+			p.leaders[one.Partition], p.epochs[one.Partition] = one.Leader, one.LeaderEpoch
 		}
 	}
 	a.mu.Lock()
@@ -95,18 +98,20 @@ func (a *Admin) forget(topic string) {
 // Stretch is what one look into a partition gave.
 type Stretch struct {
 	Partition int32
-	Records   []Record // committed, without markers
+	Records   []Record // committed and wanted, without markers
 	Next      int64    // where the next record may stand
+	Epoch     int32    // of the leader under which the log was so, -1 if that is not known
 	Stable    int64    // the last stable offset: where committed records end
 }
 
 // Fetch reads committed records from an offset on, as many as there are in about
 // so many bytes of the log, and never waits for more: nothing was there if Next is
-// the offset that was asked for. The topic must be of that generation, if it is
-// not the zero one. Leaders that move are followed, for 15 s.
-func (a *Admin) Fetch(ctx context.Context, topic string, of Generation, partition int32, from int64, size int) (Stretch, error) {
+// the offset that was asked for. Records are given of which the keys are wanted, all
+// if wanted is nil. The topic must be of that generation, if it is not the zero one.
+// Leaders that move are followed, for 15 s.
+func (a *Admin) Fetch(ctx context.Context, topic string, of Generation, partition int32, from int64, size int, wanted func(key []byte) bool) (Stretch, error) {
 	for until, fails := time.Now().Add(retryTimeout), 1; ; fails++ {
-		s, err := a.fetch(ctx, topic, of, partition, from, size)
+		s, err := a.fetch(ctx, topic, of, partition, from, size, wanted)
 		switch {
 		case err == nil:
 			return s, nil
@@ -123,7 +128,7 @@ func (a *Admin) Fetch(ctx context.Context, topic string, of Generation, partitio
 	}
 }
 
-func (a *Admin) fetch(ctx context.Context, topic string, of Generation, partition int32, from int64, size int) (s Stretch, err error) {
+func (a *Admin) fetch(ctx context.Context, topic string, of Generation, partition int32, from int64, size int, wanted func(key []byte) bool) (s Stretch, err error) {
 	at, err := a.where(ctx, topic)
 	if err != nil {
 		return s, err
@@ -136,11 +141,14 @@ func (a *Admin) fetch(ctx context.Context, topic string, of Generation, partitio
 		return s, kerr.LeaderNotAvailable
 	}
 	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes, req.IsolationLevel, req.SessionEpoch = int32(size), 1, -1
+	// The partition's limit is the only one: the embedded broker says nothing of
+	// aborted transactions where the request's ends an answer.
+	req.MaxBytes, req.IsolationLevel, req.SessionEpoch = math.MaxInt32, 1, -1
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = topic, at.generation.ID
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, from, int32(size)
+	p.CurrentLeaderEpoch = at.epochs[partition]
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	raw, err := a.client.Broker(int(at.leaders[partition])).RetriableRequest(ctx, req)
@@ -157,7 +165,9 @@ func (a *Admin) fetch(ctx context.Context, topic string, of Generation, partitio
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
 			if rp := &resp.Topics[i].Partitions[j]; rp.Partition == partition {
-				return a.open(rp, topic, from, resp.ThrottleMillis > 0)
+				s, err := open(rp, topic, from, wanted, resp.ThrottleMillis > 0)
+				s.Epoch = at.epochs[partition]
+				return s, err
 			}
 		}
 	}
@@ -165,7 +175,7 @@ func (a *Admin) fetch(ctx context.Context, topic string, of Generation, partitio
 }
 
 // open takes the records out of an answer.
-func (a *Admin) open(rp *kmsg.FetchResponseTopicPartition, topic string, from int64, throttled bool) (Stretch, error) {
+func open(rp *kmsg.FetchResponseTopicPartition, topic string, from int64, wanted func(key []byte) bool, throttled bool) (Stretch, error) {
 	s := Stretch{Partition: rp.Partition, Next: from, Stable: rp.LastStableOffset}
 	err := kerr.ErrorForCode(rp.ErrorCode)
 	if errors.Is(err, kerr.OffsetOutOfRange) && rp.LogStartOffset > from {
@@ -184,18 +194,8 @@ func (a *Admin) open(rp *kmsg.FetchResponseTopicPartition, topic string, from in
 		}
 		return s, nil
 	}
-	found, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: rp.Partition,
-	}, rp, decompressor, nil)
-	if found.Err != nil {
-		return s, found.Err
-	}
-	s.Next = next
-	s.Records = make([]Record, len(found.Records))
-	for i, k := range found.Records {
-		s.Records[i] = FromClient(k)
-	}
-	return s, nil
+	s.Records, s.Next, err = readBatches(rp, topic, from, wanted)
+	return s, err
 }
 
 var decompressor = kgo.DefaultDecompressor()

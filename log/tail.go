@@ -46,6 +46,7 @@ func (c Cluster) Tail(ctx context.Context, topic string, from map[int32]int64, f
 			}
 			s := Stretch{Partition: tp.Partition, Stable: tp.LastStableOffset, Records: make([]Record, 0, len(tp.Records))}
 			for _, k := range tp.Records {
+				s.Epoch = k.LeaderEpoch
 				if s.Next = k.Offset + 1; !k.Attrs.IsControl() {
 					s.Records = append(s.Records, FromClient(k))
 				}

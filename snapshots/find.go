@@ -49,7 +49,7 @@ func (s *Shelf) Find(ctx context.Context, domain log.Domain, partition int32, ro
 	f := &Found{shelf: s, keys: keysOf(domain.Name, partition), root: root}
 	var raw []any
 	err := s.run(ctx, func(ctx context.Context) (err error) {
-		raw, err = s.find.Run(ctx, s.client, f.keys.of([]log.Root{root}), findBytes).Slice()
+		raw, err = s.ask(ctx, &s.finds, f.keys.of([]log.Root{root}))
 		return err
 	})
 	if err != nil {
@@ -155,10 +155,10 @@ func (f *Found) entry(row []byte) (int, rowEntry, error) {
 	return size, rowEntry{entry[0], binary.BigEndian.Uint32(entry[size-tailSize:]), entry[headSize : size-tailSize]}, nil
 }
 
-// Places gives where the covered pages are in the log, from one number on: some,
-// if there are many.
-func (f *Found) Places(ctx context.Context, from uint32) ([]int64, error) {
-	n := min(int64(f.Covers)-int64(from)+1, findStubs)
+// Places gives where the covered pages are in the log, from one number to another:
+// some, if there are many.
+func (f *Found) Places(ctx context.Context, from, to uint32) ([]int64, error) {
+	n := min(int64(min(to, f.Covers))-int64(from)+1, findStubs)
 	if n <= 0 {
 		return nil, nil
 	}
@@ -185,11 +185,10 @@ func (f *Found) Places(ctx context.Context, from uint32) ([]int64, error) {
 	return places, nil
 }
 
-// Pages calls fn with each page that the snapshot doesn't cover, in order, and where
-// it is in the log. After
-// [ErrNotFound] the log has those that fn wasn't called with. Other errors are
-// fn's.
-func (f *Found) Pages(ctx context.Context, fn func(offset int64, page *angzarr.EventPage) error) error {
+// Pages calls fn with each page that the snapshot doesn't cover, in order: where it is
+// in the log, its number, and itself as an EventBook's field. After [ErrNotFound] the
+// log has those that fn wasn't called with. Other errors are fn's.
+func (f *Found) Pages(ctx context.Context, fn func(offset int64, sequence uint32, page []byte) error) error {
 	row, read := f.row, len(f.row)
 	last := f.Covers
 	for len(row) > 0 || read < f.size {
@@ -230,7 +229,7 @@ func (f *Found) more(ctx context.Context, row []byte, read int) ([]byte, error) 
 }
 
 // give hands an entry's page to fn.
-func (f *Found) give(e rowEntry, last *uint32, fn func(int64, *angzarr.EventPage) error) error {
+func (f *Found) give(e rowEntry, last *uint32, fn func(int64, uint32, []byte) error) error {
 	switch {
 	case e.kind == kindSnapshot, e.kind == kindErased:
 		return nil // an erased root has no pages
@@ -238,10 +237,9 @@ func (f *Found) give(e rowEntry, last *uint32, fn func(int64, *angzarr.EventPage
 		return fmt.Errorf("%w: %w", ErrNotFound, errCorrupt)
 	}
 	offset, _, _, ok := readStub(f.root, e.sequence, e.body[:stubSize])
-	var book angzarr.EventBook
-	if err := proto.Unmarshal(e.body[stubSize:], &book); !ok || err != nil || len(book.Pages) != 1 {
+	if !ok {
 		return fmt.Errorf("%w: %w", ErrNotFound, errCorrupt)
 	}
 	*last = e.sequence
-	return fn(offset, book.Pages[0])
+	return fn(offset, e.sequence, e.body[stubSize:])
 }

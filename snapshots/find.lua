@@ -3,14 +3,15 @@
 --   KEYS  mark, book and history of the root
 --   ARGV  how many bytes of the book are wanted
 --
--- Gives the mark, how many keys Redis has ever evicted, the book's size and its
--- first bytes, the history's size and its shelf id.
+-- Gives the mark, how many keys Redis has ever evicted if there is no book, the
+-- book's size and its first bytes, the history's size and its shelf id.
 
 local mark = redis.pcall('GET', KEYS[1])
 if type(mark) ~= 'string' then mark = '' end
-local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)') or '0'
 local book = redis.pcall('GETRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
 if type(book) ~= 'string' then book = 'no text' end -- corrupt
+local evicted = '0'
+if book == '' then evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)') or '0' end
 local head = redis.pcall('GETRANGE', KEYS[3], 0, 7)
 if type(head) ~= 'string' then head = '' end
 local size = #book

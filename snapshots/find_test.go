@@ -9,6 +9,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots/redistest"
+	"google.golang.org/protobuf/proto"
 )
 
 // tell looks a root up and says what is known of its pages.
@@ -17,13 +18,17 @@ func (w *shelfWorld) tell(domain log.Domain, root log.Root) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	places, err := found.Places(w.t.Context(), 1)
+	places, err := found.Places(w.t.Context(), 1, found.Covers)
 	if err != nil {
 		return "", err
 	}
 	said := []string{fmt.Sprint("mark ", found.Mark, ", snapshot ", found.Snapshot.GetSequence(), ", covers ", places)}
-	err = found.Pages(w.t.Context(), func(offset int64, page *angzarr.EventPage) error {
-		said = append(said, fmt.Sprint(page.GetNum(), " at ", offset, " ", page.GetEvent()))
+	err = found.Pages(w.t.Context(), func(offset int64, sequence uint32, page []byte) error {
+		var book angzarr.EventBook
+		if err := proto.Unmarshal(page, &book); err != nil || book.Pages[0].GetNum() != sequence {
+			return fmt.Errorf("page %d: %v, %w", sequence, &book, err)
+		}
+		said = append(said, fmt.Sprint(sequence, " at ", offset, " ", book.Pages[0].GetEvent()))
 		return nil
 	})
 	return strings.Join(said, "; "), err

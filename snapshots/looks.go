@@ -15,6 +15,9 @@ import (
 // is a script of its own, so nothing of a partition comes between its mark and its
 // books.
 type looks struct {
+	script *redis.Script
+	args   []any
+
 	mu       sync.Mutex
 	waiting  []*looking
 	underWay bool
@@ -30,16 +33,16 @@ type looking struct {
 	left   atomic.Bool // nobody waits for it any more
 }
 
-// ask has look.lua run on the keys, with all others that want it to.
-func (s *Shelf) ask(ctx context.Context, keys []string) ([]any, error) {
+// ask has the looks' script run on the keys, with all others that want it to.
+func (s *Shelf) ask(ctx context.Context, of *looks, keys []string) ([]any, error) {
 	l := &looking{keys: keys, asked: time.Now(), done: make(chan struct{})}
-	s.looks.mu.Lock()
-	s.looks.waiting = append(s.looks.waiting, l)
-	begin := !s.looks.underWay
-	s.looks.underWay = true
-	s.looks.mu.Unlock()
+	of.mu.Lock()
+	of.waiting = append(of.waiting, l)
+	begin := !of.underWay
+	of.underWay = true
+	of.mu.Unlock()
 	if begin {
-		go s.askOn()
+		go s.askOn(of)
 	}
 	select {
 	case <-l.done:
@@ -51,51 +54,51 @@ func (s *Shelf) ask(ctx context.Context, keys []string) ([]any, error) {
 }
 
 // askOn asks until nobody waits.
-func (s *Shelf) askOn() {
+func (s *Shelf) askOn(of *looks) {
 	for {
-		s.looks.mu.Lock()
-		all := s.looks.waiting
-		s.looks.waiting = nil
-		s.looks.underWay = len(all) > 0
-		s.looks.mu.Unlock()
+		of.mu.Lock()
+		all := of.waiting
+		of.waiting = nil
+		of.underWay = len(all) > 0
+		of.mu.Unlock()
 		if len(all) == 0 {
 			return
 		}
-		s.askFor(all)
+		s.askFor(of, all)
 	}
 }
 
 // askFor gets the answers for those who still wait. Nobody waits longer than
 // opTimeout, the time until now included.
-func (s *Shelf) askFor(all []*looking) {
+func (s *Shelf) askFor(of *looks, all []*looking) {
 	all = slices.DeleteFunc(all, func(l *looking) bool { return l.left.Load() })
 	if len(all) == 0 {
 		return
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), all[0].asked.Add(opTimeout))
 	defer cancel()
-	s.pipe(ctx, all, s.look.EvalSha)
+	s.pipe(ctx, all, of.args, of.script.EvalSha)
 	var unknown []*looking
 	for _, l := range all {
 		if redis.HasErrorPrefix(l.err, "NOSCRIPT") {
 			unknown = append(unknown, l)
 		}
 	}
-	s.pipe(ctx, unknown, s.look.Eval)
+	s.pipe(ctx, unknown, of.args, of.script.Eval)
 	for _, l := range all {
 		close(l.done)
 	}
 }
 
 // pipe writes looks at once, and reads what each came to.
-func (s *Shelf) pipe(ctx context.Context, some []*looking, run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
+func (s *Shelf) pipe(ctx context.Context, some []*looking, args []any, run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
 	if len(some) == 0 {
 		return
 	}
 	pipe := s.client.Pipeline()
 	answers := make([]*redis.Cmd, len(some))
 	for i, l := range some {
-		answers[i] = run(ctx, pipe, l.keys, firstStubs*stubSize, lookBytes)
+		answers[i] = run(ctx, pipe, l.keys, args...)
 	}
 	pipe.Exec(ctx) //nolint:errcheck // each answer has its own error
 	for i, l := range some {

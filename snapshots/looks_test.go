@@ -115,7 +115,7 @@ func lookTogether(t *testing.T, first *shelfWorld, forgotten bool) {
 		})
 	}
 	eventually(t, "all wait", func() bool { return first.shelf.waitingLooks() == partitions })
-	first.shelf.askOn()
+	first.shelf.askOn(&first.shelf.looks)
 	all.Wait()
 	want := []int{partitions}
 	if forgotten {
@@ -142,7 +142,7 @@ func TestALookThatIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := w.shelf.ask(ctx, w.keeper().keys.of([]log.Root{rootOf(1)}))
+		_, err := w.shelf.ask(ctx, &w.shelf.looks, w.keeper().keys.of([]log.Root{rootOf(1)}))
 		ended <- err
 	}()
 	eventually(t, "it waits", func() bool { return w.shelf.waitingLooks() == 1 })
@@ -150,7 +150,7 @@ func TestALookThatIsGivenUp(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("it said %v", err)
 	}
-	w.shelf.askOn()
+	w.shelf.askOn(&w.shelf.looks)
 	if len(counted.seen) > 0 {
 		t.Errorf("%v commands were sent for nobody", counted.seen)
 	}

@@ -55,8 +55,6 @@ var errNoMark = errors.New("there is none yet, or Redis has lost it")
 // lose all of them at any moment; that costs time, and never a page.
 type Shelf struct {
 	client  redis.UniversalClient
-	look    *redis.Script
-	find    *redis.Script
 	write   *redis.Script
 	log     *slog.Logger
 	metrics *Metrics
@@ -69,13 +67,16 @@ type Shelf struct {
 
 	long    chan struct{} // holds one for each long catch-up that goes on
 	rebuild bounds
-	looks   looks
+	looks   looks // of owners
+	finds   looks // of whoever asks for a root: owners don't wait for long rows of those
 }
 
 func newShelf(client redis.UniversalClient, o Options) *Shelf {
 	return &Shelf{
-		client: client, look: redis.NewScript(lookSource), find: redis.NewScript(findSource), write: redis.NewScript(writeSource),
-		log: o.Logger, metrics: o.Metrics, options: o, room: waitingBytes,
+		client: client, write: redis.NewScript(writeSource),
+		looks: looks{script: redis.NewScript(lookSource), args: []any{firstStubs * stubSize, lookBytes}},
+		finds: looks{script: redis.NewScript(findSource), args: []any{findBytes}},
+		log:   o.Logger, metrics: o.Metrics, options: o, room: waitingBytes,
 		long: make(chan struct{}, longOnes), rebuild: usualBounds,
 	}
 }
@@ -124,7 +125,7 @@ type stored struct {
 func (s *Shelf) glance(ctx context.Context, k keys, roots []log.Root) (mark string, found []stored, err error) {
 	var raw []any
 	err = s.try(ctx, func(ctx context.Context) (err error) {
-		raw, err = s.ask(ctx, k.of(roots[:min(len(roots), lookRoots)]))
+		raw, err = s.ask(ctx, &s.looks, k.of(roots[:min(len(roots), lookRoots)]))
 		return err
 	})
 	if err != nil {

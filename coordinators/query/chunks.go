@@ -12,27 +12,25 @@ type chunks struct {
 	cover *angzarr.Cover
 
 	snapshot *angzarr.Snapshot // goes before the pages, once
-	pages    []*angzarr.EventPage
-	size     int
+	pages    []byte
 }
 
 func (c *chunks) take(it item) error {
-	if c.size > 0 && c.size+it.size > chunk {
+	if len(c.pages) > 0 && len(c.pages)+it.size > chunk {
 		if err := c.flush(); err != nil {
 			return err
 		}
 	}
-	c.pages = append(c.pages, it.page)
-	c.size += it.size
+	c.pages = append(c.pages, it.page...)
 	return nil
 }
 
-// flush sends what there is.
+// flush sends what there is. The bytes are used again: what is sent was encoded.
 func (c *chunks) flush() error {
 	if len(c.pages) == 0 && c.snapshot == nil {
 		return nil
 	}
-	book := &angzarr.EventBook{Cover: c.cover, Snapshot: c.snapshot, Pages: c.pages}
-	c.snapshot, c.pages, c.size = nil, nil, 0
+	book := bookOf(c.cover, c.pages)
+	book.Snapshot, c.snapshot, c.pages = c.snapshot, nil, c.pages[:0]
 	return c.send(book)
 }

@@ -72,30 +72,42 @@ func (s *Service) give(ctx context.Context, of aggregate, k kept, to send) error
 // was read. There are few of them.
 type erasures struct {
 	mu   sync.Mutex
-	read map[stretch]map[log.Root]bool
+	read map[stretch]map[log.Root]bool // not changed any more
 	upto map[stretch]int64
 }
 
-type stretch struct {
-	topic      string
-	generation log.Generation
-	partition  int32
-}
-
-// upTo gives the roots of a partition that were erased before an offset.
-func (e *erasures) upTo(ctx context.Context, c log.Cluster, at stretch, end int64) (map[log.Root]bool, error) {
+// known gives the roots of a partition of which it is known that they were erased,
+// and before which offset.
+func (e *erasures) known(at stretch, end int64) (map[log.Root]bool, int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	from, erased := e.upto[at], e.read[at]
-	if from > end {
-		from, erased = 0, nil // brokers without ids, and a topic that was made anew
+	if e.upto[at] > end { // brokers without ids, and a topic that was made anew
+		return nil, 0
 	}
-	erased = maps.Clone(erased) // others read what they were given
-	if erased == nil {
-		erased = make(map[log.Root]bool)
+	return e.read[at], e.upto[at]
+}
+
+// learn remembers them.
+func (e *erasures) learn(at stretch, upto int64, erased map[log.Root]bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.upto == nil {
+		e.upto, e.read = make(map[stretch]int64), make(map[stretch]map[log.Root]bool)
 	}
-	err := c.Scan(ctx, at.topic, map[int32]log.Span{at.partition: {From: from, To: end}}, func(r *log.Record) error {
-		if root, _, kind := log.ParseKey(r.Key); kind == log.KeyErased && r.Value != nil {
+	e.upto[at], e.read[at] = upto, erased
+}
+
+// erasedBefore gives the roots of a partition that were erased before an offset.
+func (s *Service) erasedBefore(ctx context.Context, at stretch, end int64) (map[log.Root]bool, error) {
+	known, from := s.erased.known(at, end)
+	erased := make(map[log.Root]bool, len(known))
+	maps.Copy(erased, known)
+	isErasure := func(key []byte) bool {
+		_, _, kind := log.ParseKey(key)
+		return kind == log.KeyErased
+	}
+	err := s.through(ctx, at, log.Span{From: from, To: end}, isErasure, func(r *log.Record) error {
+		if root, _, _ := log.ParseKey(r.Key); r.Value != nil {
 			erased[root] = true
 		}
 		return nil
@@ -103,9 +115,6 @@ func (e *erasures) upTo(ctx context.Context, c log.Cluster, at stretch, end int6
 	if err != nil {
 		return nil, err
 	}
-	if e.upto == nil {
-		e.upto, e.read = make(map[stretch]int64), make(map[stretch]map[log.Root]bool)
-	}
-	e.upto[at], e.read[at] = end, erased
+	s.erased.learn(at, end, erased)
 	return erased, nil
 }

@@ -2,6 +2,8 @@ package query
 
 import (
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -27,6 +29,21 @@ func (t *Token) Past() { t.places[0].at[0] += 1000 }
 
 // Elsewhere has it be of another cluster.
 func (t *Token) Elsewhere() { t.cluster += "2" }
+
+// WithoutEpochs is the token as it was in format 1.
+func (t *Token) WithoutEpochs() []byte {
+	p := position{cluster: t.cluster, root: t.root}
+	b := append([]byte{withoutEpochs}, p.encode()[1:]...)
+	b = binary.AppendUvarint(b[:len(b)-5], uint64(len(t.places))) // without the number of domains, and the checksum
+	for _, d := range t.places {
+		b = append(appendText(b, d.domain), d.id[:]...)
+		b = binary.AppendUvarint(b, uint64(len(d.parts)))
+		for i, part := range d.parts {
+			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(part)), uint64(d.at[i]))
+		}
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
 
 // Bytes are the token.
 func (t *Token) Bytes() []byte { return t.encode() }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
-	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -62,6 +61,9 @@ func (f *feed) run(ctx context.Context, ends map[int32]int64, caughtUp func() er
 		default:
 			if _, final := status.FromError(err); final {
 				return err
+			}
+			if lost := f.lost(ctx); lost != nil {
+				return lost
 			}
 			f.service.log.Warn("a subscription's events can't be read, it tries again", "domain", f.domain, "error", err)
 			pause(ctx, min(2*time.Second, 50*time.Millisecond<<min(failures, 6)))
@@ -160,18 +162,26 @@ func (f *feed) shelved(ctx context.Context, i int, to int64) error {
 	of := aggregate{f.domain, *f.sub.root, f.place.parts[i]}
 	b := bounds{first: max(1, f.sub.query.LowerBound), last: f.sub.query.UpperBound, from: from}
 	var some []item
-	size := 0
+	size, epoch := 0, int32(-1)
 	flush := func() error {
 		defer func() { some, size = nil, 0 }()
 		if len(some) == 0 {
 			return nil
 		}
-		return f.book(ctx, i, some)
+		return f.book(ctx, i, some, epoch)
 	}
 	domain, found, err := f.service.search(ctx, of, to)
 	if err != nil || found.Erased { // the log has the word of it
 		f.service.metrics.read(f.domain, fromLog)
 		return nil
+	}
+	epochs, err := f.service.admin.Epochs(ctx, log.EventsTopic(f.domain))
+	if err != nil {
+		return err
+	}
+	epoch = epochs[of.partition]
+	if err := f.follows(ctx, i, epoch); err != nil {
+		return err
 	}
 	err = f.service.shelved(ctx, of, domain, found, b, b.only(func(it item) error {
 		if size+it.size > chunk {
@@ -187,7 +197,7 @@ func (f *feed) shelved(ctx context.Context, i int, to int64) error {
 	}
 	switch {
 	case err == nil, err == log.ErrStop:
-		return f.sub.passed(ctx, f, i, found.Mark)
+		return f.sub.passed(ctx, f, i, found.Mark, epoch)
 	case errors.Is(err, snapshots.ErrNotFound):
 		f.service.metrics.read(f.domain, fromLog)
 		return nil
@@ -204,21 +214,34 @@ func (f *feed) look(ctx context.Context, partition int32, from int64) (piece, er
 		return piece{}, ctx.Err()
 	}
 	defer func() { <-f.service.readers }()
-	s, err := f.service.admin.Fetch(ctx, log.EventsTopic(f.domain), f.generation, partition, from, f.size)
+	s, err := f.service.admin.Fetch(ctx, log.EventsTopic(f.domain), f.generation, partition, from, f.size, wantedOf(f.sub.root))
 	if err != nil {
 		return piece{}, err
 	}
-	root := f.sub.root
-	return piece{partition, itemsOf(s, func(of log.Root) bool { return root == nil || of == *root }), s.Next}, nil
+	return piece{partition, itemsOf(s, func(log.Root) bool { return true }), s.Next, s.Epoch}, nil
+}
+
+// wantedOf are the keys of what is wanted of a root, or of all.
+func wantedOf(root *log.Root) func(key []byte) bool {
+	if root == nil {
+		return nil
+	}
+	return func(key []byte) bool {
+		of, _, kind := log.ParseKey(key)
+		return kind != log.KeyUnknown && of == *root
+	}
 }
 
 // deliver sends what the subscriber has not got of a piece: pages of one root that
 // follow each other in one book, and an erasure in one of its own.
 func (f *feed) deliver(ctx context.Context, i int, p piece) error {
+	if err := f.follows(ctx, i, p.epoch); err != nil {
+		return err
+	}
 	for items := p.items; len(items) > 0; {
 		n, size := 0, 0
 		if items[0].erased != nil {
-			if err := f.erased(ctx, i, items[0]); err != nil {
+			if err := f.erased(ctx, i, items[0], p.epoch); err != nil {
 				return err
 			}
 			items = items[1:]
@@ -228,17 +251,17 @@ func (f *feed) deliver(ctx context.Context, i int, p piece) error {
 			size += items[n].size
 			n++
 		}
-		if err := f.book(ctx, i, items[:n]); err != nil {
+		if err := f.book(ctx, i, items[:n], p.epoch); err != nil {
 			return err
 		}
 		items = items[n:]
 	}
-	return f.sub.passed(ctx, f, i, p.next)
+	return f.sub.passed(ctx, f, i, p.next, p.epoch)
 }
 
 // book sends pages of one root.
-func (f *feed) book(ctx context.Context, i int, items []item) error {
-	pages := make([]*angzarr.EventPage, 0, len(items))
+func (f *feed) book(ctx context.Context, i int, items []item, epoch int32) error {
+	var pages []byte
 	next := int64(0) // not behind pages that the bounds leave out: others may resume there
 	for _, it := range items {
 		q := f.sub.query
@@ -248,26 +271,27 @@ func (f *feed) book(ctx context.Context, i int, items []item) error {
 		if it.err != nil {
 			return it.err
 		}
-		pages, next = append(pages, it.page), it.next
+		if next = it.next; len(items) == 1 {
+			pages = it.page
+		} else {
+			pages = append(pages, it.page...)
+		}
 	}
 	if len(pages) == 0 {
 		return nil
 	}
-	root := items[0].root
-	book := &angzarr.EventBook{Cover: &angzarr.Cover{Domain: f.domain, Root: &angzarr.UUID{Value: root[:]}}, Pages: pages}
-	return f.sub.send(ctx, f, i, next, book)
+	return f.sub.send(ctx, f, i, next, epoch, items[0].root, pages)
 }
 
 // erased says that a root was erased, whatever the bounds of its pages are.
-func (f *feed) erased(ctx context.Context, i int, it item) error {
+func (f *feed) erased(ctx context.Context, i int, it item, epoch int32) error {
 	if it.next <= f.place.at[i] {
 		return nil
 	}
 	if it.err != nil {
 		return it.err
 	}
-	book := &angzarr.EventBook{Cover: &angzarr.Cover{Domain: f.domain, Root: &angzarr.UUID{Value: it.root[:]}}, Erased: it.erased}
-	return f.sub.send(ctx, f, i, it.next, book)
+	return f.sub.erased(ctx, f, i, it, epoch)
 }
 
 // begin finds out where a domain's feed begins: at what the caller's position
@@ -286,7 +310,7 @@ func (f *feed) begin(ctx context.Context, partitions []int32, from *position) (m
 		return nil, err
 	}
 	f.generation, f.size = generation, smallest
-	f.place = &place{domain: f.domain, id: generation.ID, parts: partitions, at: make([]int64, len(partitions))}
+	f.place = newPlace(f.domain, generation.ID, partitions)
 	f.told = make([]int64, len(partitions))
 	if from != nil && from.cluster != generation.Cluster {
 		return nil, badPosition("is of another cluster, %s; this one is %s", from.cluster, generation.Cluster)
@@ -302,12 +326,13 @@ func (f *feed) begin(ctx context.Context, partitions []int32, from *position) (m
 		switch {
 		case !ok:
 			return nil, badPosition("is of another query: it says nothing of partition %d of domain %q", p, f.domain)
-		case at > ends[p]:
-			return nil, badPosition("is past the end: partition %d of domain %q ends at offset %d, it is at %d", p, f.domain, ends[p], at)
+		case at.Offset > ends[p]:
+			return nil, badPosition("is past the end: partition %d of domain %q ends at offset %d, it is at %d", p, f.domain, ends[p], at.Offset)
 		}
-		f.place.at[i], f.told[i] = at, at
+		f.place.move(i, at.Offset, at.Epoch)
+		f.told[i] = at.Offset
 	}
-	return ends, nil
+	return ends, f.lost(ctx)
 }
 
 func badPosition(format string, args ...any) error {

@@ -11,19 +11,24 @@ import (
 type item struct {
 	root     log.Root
 	sequence uint32
-	next     int64 // the offset behind it
-	page     *angzarr.EventPage
+	next     int64           // the offset behind it
+	page     []byte          // as an EventBook's field, as it is sent
 	erased   *angzarr.Erased // nil for a page
 	size     int
 	err      error // it can't be read
 }
 
 // overhead is about what an item takes beside its payload.
-const overhead = 200
+const overhead = 150
 
-// itemOf reads a record; false says that it is neither a page nor an erasure, or an
+// items makes items of records, with the bytes of all their pages together.
+type items struct {
+	pages []byte
+}
+
+// of reads a record; false says that it is neither a page nor an erasure, or an
 // erased page's tombstone.
-func itemOf(r *log.Record, wanted func(log.Root) bool) (item, bool) {
+func (m *items) of(r *log.Record, wanted func(log.Root) bool) (item, bool) {
 	root, sequence, kind := log.ParseKey(r.Key)
 	if kind != log.KeyPage && kind != log.KeyErased || r.Value == nil || !wanted(root) {
 		return item{}, false
@@ -36,24 +41,35 @@ func itemOf(r *log.Record, wanted func(log.Root) bool) (item, bool) {
 		}
 		return it, true
 	}
-	p, err := decode(r)
-	if it.err = err; err == nil {
-		it.page = p.Proto()
-		it.size = proto.Size(it.page)
+	begin := len(m.pages)
+	pages, err := log.AppendEvent(m.pages, r)
+	if err != nil {
+		it.err = unreadable(r, err)
+		return it, true
 	}
+	m.pages, it.page = pages, pages[begin:len(pages):len(pages)]
+	it.size = len(it.page)
 	return it, true
+}
+
+// itemOf is of one record alone.
+func itemOf(r *log.Record, wanted func(log.Root) bool) (item, bool) {
+	return new(items).of(r, wanted)
 }
 
 // itemsOf are the pages of those roots in a stretch, and their erasures.
 func itemsOf(s log.Stretch, wanted func(log.Root) bool) []item {
-	var items []item
+	var all []item
+	var m items
 	for i := range s.Records {
-		if it, ok := itemOf(&s.Records[i], wanted); ok {
-			if items == nil {
-				items = make([]item, 0, len(s.Records)-i)
-			}
-			items = append(items, it)
+		it, ok := m.of(&s.Records[i], wanted)
+		if !ok {
+			continue
 		}
+		if all == nil { // the others will be as large as the first
+			all = make([]item, 0, len(s.Records)-i)
+		}
+		all = append(all, it)
 	}
-	return items
+	return all
 }

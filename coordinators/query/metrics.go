@@ -28,7 +28,7 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 	x.open, errs[0] = m.Int64UpDownCounter("angzarr.query.subscribers", metric.WithDescription("Open Synchronize streams."))
 	x.slow, errs[1] = m.Int64Counter("angzarr.query.behind", metric.WithDescription("How often a subscriber was too slow for what is committed, and was given the log instead."))
 	x.reads, errs[2] = m.Int64Counter("angzarr.query.reads", metric.WithDescription("Roots whose pages were asked for, by how they were found: shelf, or log (all of the partition was searched)."))
-	x.records, errs[3] = m.Int64Counter("angzarr.query.searched", metric.WithDescription("Records of the log that were read in search of a root's pages."))
+	x.records, errs[3] = m.Int64Counter("angzarr.query.searched", metric.WithDescription("Offsets of the log that were gone through in search of a root's pages."))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("make the queries' metrics: %w", err)
 	}
@@ -45,6 +45,6 @@ func (m *Metrics) read(domain, from string) {
 	m.reads.Add(context.Background(), 1, metric.WithAttributes(attribute.String("domain", domain), attribute.String("from", from)))
 }
 
-func (m *Metrics) searched(domain string, records int) {
-	m.records.Add(context.Background(), int64(records), metric.WithAttributes(attribute.String("domain", domain)))
+func (m *Metrics) searched(domain string, records int64) {
+	m.records.Add(context.Background(), records, metric.WithAttributes(attribute.String("domain", domain)))
 }

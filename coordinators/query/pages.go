@@ -3,12 +3,9 @@ package query
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
-	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"github.com/angzarr/angzarr-kafka/snapshots"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -123,8 +120,8 @@ func (s *Service) shelved(ctx context.Context, of aggregate, domain log.Domain, 
 			return err
 		}
 	}
-	return found.Pages(ctx, func(offset int64, p *angzarr.EventPage) error {
-		return to(item{root: of.root, sequence: p.GetNum(), next: offset + 1, page: p, size: proto.Size(p)})
+	return found.Pages(ctx, func(offset int64, sequence uint32, page []byte) error {
+		return to(item{root: of.root, sequence: sequence, next: offset + 1, page: page, size: len(page)})
 	})
 }
 
@@ -153,74 +150,81 @@ func (s *Service) search(ctx context.Context, of aggregate, end int64) (log.Doma
 
 // covered gives pages that are before the snapshot, each from its place in the log.
 func (s *Service) covered(ctx context.Context, of aggregate, domain log.Domain, found *snapshots.Found, b bounds, to send) error {
-	generation := log.Generation{Cluster: domain.ClusterID, ID: domain.EventsID}
-	size := oneBatch
 	for next := b.first; next <= found.Covers; {
-		places, err := found.Places(ctx, next)
+		places, err := found.Places(ctx, next, found.Covers)
 		if err != nil {
 			return err
 		}
 		next += uint32(len(places))
-		for len(places) > 0 && places[0] < b.from {
-			places = places[1:]
+		var spots []spot
+		for _, at := range places {
+			if at >= b.from {
+				spots = append(spots, spot{offset: at})
+			}
 		}
-		for len(places) > 0 {
-			read, err := s.admin.Fetch(ctx, log.EventsTopic(of.domain), generation, of.partition, places[0], size)
-			if err != nil {
-				return err
-			}
-			got := 0
-			for i := range read.Records {
-				if got < len(places) && read.Records[i].Offset == places[got] {
-					if err := page(of.root, &read.Records[i], to); err != nil {
-						return err
-					}
-					got++
-				}
-			}
-			if got == 0 {
-				return snapshots.ErrNotFound // it was erased
-			}
-			if places = places[got:]; len(places) > 0 && places[0]-read.Next < near {
-				size = min(largest, 2*size)
-			} else {
-				size = oneBatch
-			}
+		if err := s.visit(ctx, of, domain, spots, func(r *log.Record) error { return page(of.root, r, to) }); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// scan reads a stretch of the root's partition. It waits for transactions that are
-// open before its end.
+// spot is where a record stands in the log, or may stand.
+type spot struct {
+	offset int64
+	may    bool
+}
+
+// visit calls fn with what stands at these spots, in order. It fails with
+// ErrNotFound where nothing does that must: it was erased.
+func (s *Service) visit(ctx context.Context, of aggregate, domain log.Domain, spots []spot, fn func(*log.Record) error) error {
+	generation := log.Generation{Cluster: domain.ClusterID, ID: domain.EventsID}
+	// before drops the spots before an offset.
+	before := func(offset int64) error {
+		for len(spots) > 0 && spots[0].offset < offset {
+			if !spots[0].may {
+				return snapshots.ErrNotFound
+			}
+			spots = spots[1:]
+		}
+		return nil
+	}
+	for size := oneBatch; len(spots) > 0; {
+		from := spots[0].offset
+		read, err := s.admin.Fetch(ctx, log.EventsTopic(of.domain), generation, of.partition, from, size, wantedOf(&of.root))
+		if err != nil {
+			return err
+		}
+		for i := range read.Records {
+			r := &read.Records[i]
+			if err := before(r.Offset); err != nil {
+				return err
+			}
+			if len(spots) > 0 && spots[0].offset == r.Offset {
+				if err := fn(r); err != nil {
+					return err
+				}
+				spots = spots[1:]
+			}
+		}
+		if err := before(max(read.Next, from+1)); err != nil {
+			return err
+		}
+		if len(spots) > 0 && spots[0].offset-read.Next < near {
+			size = min(largest, 2*size)
+		} else {
+			size = oneBatch
+		}
+	}
+	return nil
+}
+
+// scan reads what the root's partition has of the root in a stretch. It waits for
+// transactions that are open before its end.
 func (s *Service) scan(ctx context.Context, of aggregate, span log.Span, fn func(*log.Record) error) error {
 	if span.To-span.From > slowScan {
 		s.log.Warn("a root's pages are searched for in the log, which takes a while", "domain", of.domain, "root", of.root, "records", span.To-span.From)
 	}
-	size := smallest
-	for at, waited := span.From, 0; at < span.To; {
-		read, err := s.admin.Fetch(ctx, log.EventsTopic(of.domain), log.Generation{}, of.partition, at, size)
-		if err != nil {
-			return err
-		}
-		if read.Next == at {
-			pause(ctx, min(50*time.Millisecond, time.Millisecond<<min(waited, 6)))
-			waited++
-			continue
-		}
-		at, size, waited = read.Next, min(largest, 2*size), 0
-		s.metrics.searched(of.domain, len(read.Records))
-		for i := range read.Records {
-			if read.Records[i].Offset >= span.To {
-				return nil
-			}
-			if err := fn(&read.Records[i]); err != nil {
-				if err == log.ErrStop {
-					return nil
-				}
-				return err
-			}
-		}
-	}
-	return nil
+	s.metrics.searched(of.domain, max(0, span.To-span.From))
+	return s.through(ctx, stretch{topic: log.EventsTopic(of.domain), partition: of.partition}, span, wantedOf(&of.root), fn)
 }

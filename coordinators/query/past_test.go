@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
+	"github.com/angzarr/angzarr-kafka/snapshots/redistest"
 )
 
 // pageAt is a page that was created so many seconds after 1970.
@@ -99,6 +101,57 @@ func TestThePast(t *testing.T) {
 	_, err := w.ask(&q{Domain: w.domain.Name, Root: &angzarr.UUID{Value: root[:]}, AsOfSequence: 6})
 	if st := status.Convert(err); st.Code() != codes.NotFound || !strings.Contains(st.Message(), "as_of_sequence: 6 is after the aggregate's last page, 5") {
 		t.Errorf("as of a page that is to come: %v", err)
+	}
+}
+
+// With a shelf the past is found by where the root's pages stand: the same as by a
+// search through all of the partition, and little of it is read.
+func TestThePastByTheShelf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	shelf := w.openShelf(redistest.Start(t))
+	plain := w.query
+	rng := rand.New(rand.NewPCG(3, 4))
+	regular, often, never := uuid.New(), uuid.New(), uuid.New()
+	const pages, others, rounds = 200, 20, 12
+	for n := uint32(1); n <= pages; n++ {
+		var records []*kgo.Record
+		for _, root := range []uuid.UUID{regular, often, never} {
+			// Business logic may set the time, and need not be in order.
+			records = append(records, w.pageAt(root, n, int64(10*n)+rng.Int64N(25)))
+			if root == regular && n%60 == 0 || root == often && rng.IntN(4) == 0 {
+				records = append(records, w.snapshotAt(root, n))
+			}
+		}
+		for range others {
+			records = append(records, w.page(neighbour(w, regular), 1, "other"))
+		}
+		w.write(records...)
+		if n == pages-10 {
+			w.shelve(shelf) // the last ten are behind its mark
+		}
+	}
+	w.write(w.snapshotAt(never, pages))
+	shelved := w.serveWith(w.broker.Cluster, shelf)
+	for range rounds {
+		for _, root := range []uuid.UUID{regular, often, never} {
+			n := 1 + rng.Uint32N(pages)
+			q := w.of(root, 0, 0)
+			q.AsOfSequence = n
+			w.same(shelved, plain, q)
+			q = w.of(root, 0, n)
+			q.OpenBook = true
+			w.same(shelved, plain, q)
+			q = w.of(root, 0, 0)
+			q.AsOfTime = timestamppb.New(time.Unix(rng.Int64N(10*pages+40), 0))
+			w.same(shelved, plain, q)
+		}
+	}
+	if n := w.countedFrom("log"); n > 0 {
+		t.Errorf("%d were searched for in the log", n)
+	}
+	if n, all := w.counted("angzarr.query.searched"), int64(rounds*9*2*10*(others+6)); n > all {
+		t.Errorf("%d records were searched, no more than %d are behind the mark", n, all)
 	}
 }
 

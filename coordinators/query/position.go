@@ -11,9 +11,13 @@ import (
 // A position says up to where a subscription was delivered, for each partition
 // that it reads. To callers it is opaque:
 //
-//	format 1 │ cluster's id │ root, or nothing │ domains
-//	domain: name │ topic's id 16 │ partitions: number and offset of each
+//	format 2 │ cluster's id │ root, or nothing │ domains
+//	domain: name │ topic's id 16 │ partitions: number, offset and epoch + 1 of each
 //	checksum 4
+//
+// An epoch says how often the partition had got a leader by then, which tells
+// whether what stands before the offset is still what was delivered. Format 1 had
+// none.
 //
 // Texts have their length before them; numbers are varints, the checksum is
 // CRC-32C, big endian.
@@ -29,15 +33,33 @@ type place struct {
 	id     [16]byte // the events topic's
 	parts  []int32
 	at     []int64 // where each of them goes on
+	epochs []int32 // of their leaders when that was read, -1 if that is not known
 }
 
-const positionFormat = 1
+// newPlace is the start of partitions.
+func newPlace(domain string, id [16]byte, parts []int32) *place {
+	p := &place{domain: domain, id: id, parts: parts, at: make([]int64, len(parts)), epochs: make([]int32, len(parts))}
+	for i := range parts {
+		p.epochs[i] = -1
+	}
+	return p
+}
+
+// move sets where a partition goes on.
+func (p *place) move(i int, next int64, epoch int32) { p.at[i], p.epochs[i] = next, epoch }
+
+const (
+	positionFormat = 2
+	withoutEpochs  = 1
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (p *position) encode() []byte {
-	b := make([]byte, 0, 64+len(p.places)*96)
-	b = append(b, positionFormat)
+func (p *position) encode() []byte { return p.appendTo(make([]byte, 0, 64+len(p.places)*96)) }
+
+// appendTo writes the token in place of what is there.
+func (p *position) appendTo(b []byte) []byte {
+	b = append(b[:0], positionFormat)
 	b = appendText(b, p.cluster)
 	if p.root != nil {
 		b = appendText(b, string(p.root[:]))
@@ -52,6 +74,7 @@ func (p *position) encode() []byte {
 		for i, part := range d.parts {
 			b = binary.AppendUvarint(b, uint64(part))
 			b = binary.AppendUvarint(b, uint64(d.at[i]))
+			b = binary.AppendUvarint(b, uint64(d.epochs[i]+1))
 		}
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
@@ -68,7 +91,7 @@ func decodePosition(b []byte) (*position, error) {
 	if end < 1 || binary.BigEndian.Uint32(b[end:]) != crc32.Checksum(b[:end], castagnoli) {
 		return nil, errNoPosition
 	}
-	if b[0] != positionFormat {
+	if b[0] != positionFormat && b[0] != withoutEpochs {
 		return nil, errors.New("is of another version of this service")
 	}
 	r := scanner{rest: b[1:end]}
@@ -84,6 +107,11 @@ func decodePosition(b []byte) (*position, error) {
 		for range r.count() {
 			d.parts = append(d.parts, int32(r.number()))
 			d.at = append(d.at, int64(r.number()))
+			epoch := int32(-1)
+			if b[0] != withoutEpochs {
+				epoch += int32(r.number())
+			}
+			d.epochs = append(d.epochs, epoch)
 		}
 		p.places = append(p.places, d)
 	}
@@ -94,15 +122,15 @@ func decodePosition(b []byte) (*position, error) {
 }
 
 // of gives where a domain's partition goes on.
-func (p *position) of(domain string, partition int32) (int64, bool) {
+func (p *position) of(domain string, partition int32) (log.Reach, bool) {
 	if d := p.place(domain); d != nil {
 		for i, part := range d.parts {
 			if part == partition {
-				return d.at[i], true
+				return log.Reach{Offset: d.at[i], Epoch: d.epochs[i]}, true
 			}
 		}
 	}
-	return 0, false
+	return log.Reach{}, false
 }
 
 func (p *position) place(domain string) *place {

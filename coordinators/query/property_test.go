@@ -40,6 +40,10 @@ func (s *seen) add(book *angzarr.EventBook) {
 	}
 }
 
+func (w *world) nothing() *seen {
+	return &seen{partitions: w.domain.Partitions, by: make(map[int32][]string)}
+}
+
 // logOf is what somebody must have got who wants these roots.
 func (w *world) logOf(wanted func(log.Root) bool) *seen {
 	s := &seen{partitions: w.domain.Partitions, by: make(map[int32][]string)}
@@ -92,8 +96,7 @@ func (w *world) writing(rng *rand.Rand, roots []uuid.UUID, transactions int) {
 
 // reading gets what a query wants, at one door after the other, hanging up and
 // resuming by chance, until it has got as much as there is to get.
-func (w *world) reading(rng *rand.Rand, doors []angzarr.EventQueryClient, query *angzarr.Query, total func() (int, bool)) (*seen, error) {
-	got := &seen{partitions: w.domain.Partitions, by: make(map[int32][]string)}
+func (w *world) reading(rng *rand.Rand, doors []angzarr.EventQueryClient, query *angzarr.Query, got *seen, total func() (int, bool)) error {
 	deadline := time.Now().Add(50 * time.Second)
 	for {
 		ctx, hangUp := context.WithDeadline(w.Context(), deadline)
@@ -104,7 +107,7 @@ func (w *world) reading(rng *rand.Rand, doors []angzarr.EventQueryClient, query 
 		for left := rng.IntN(60); err == nil; left-- {
 			if n, known := total(); known && got.pages >= n {
 				hangUp()
-				return got, nil
+				return nil
 			}
 			if left < 0 && rng.IntN(3) > 0 {
 				break
@@ -120,7 +123,7 @@ func (w *world) reading(rng *rand.Rand, doors []angzarr.EventQueryClient, query 
 		}
 		hangUp()
 		if time.Now().After(deadline) {
-			return got, fmt.Errorf("it has got %d pages", got.pages)
+			return fmt.Errorf("it has got %d pages", got.pages)
 		}
 	}
 }
@@ -187,25 +190,35 @@ func TestSubscribersSeeTheLog(t *testing.T) {
 							return 0, false
 						}
 					}
-					got, err := w.reading(rand.New(rand.NewPCG(seed, uint64(100+i))), doors, q, total)
+					got := w.nothing()
+					err := w.reading(rand.New(rand.NewPCG(seed, uint64(100+i))), doors, q, got, total)
 					if want == nil {
 						want = w.logOf(wants(q))
 					}
-					for p := range w.domain.Partitions {
-						if !slices.Equal(got.by[p], want.by[p]) {
-							t.Errorf("subscriber %d (%v): partition %d: got %d pages, the log has %d: %s", i, q.Root, p, len(got.by[p]), len(want.by[p]), difference(got.by[p], want.by[p]))
-						}
-					}
+					want.compare(t, fmt.Sprintf("subscriber %d (%v)", i, q.Root), got)
 					if err != nil {
 						t.Errorf("subscriber %d: %v", i, err)
 					}
 				})
+			}
+			for i := range uint64(2) {
+				all.Go(func() { w.changing(rand.New(rand.NewPCG(seed, 200+i)), doors, roots[:6], done) })
 			}
 			w.writing(rand.New(rand.NewPCG(seed, 99)), roots, 150)
 			calm.Store(true)
 			close(done)
 			all.Wait()
 		})
+	}
+}
+
+// compare says where somebody has got something else than the log has.
+func (s *seen) compare(t *testing.T, who string, got *seen) {
+	t.Helper()
+	for p := range s.partitions {
+		if !slices.Equal(got.by[p], s.by[p]) {
+			t.Errorf("%s: partition %d: got %d pages, the log has %d: %s", who, p, len(got.by[p]), len(s.by[p]), difference(got.by[p], s.by[p]))
+		}
 	}
 }
 

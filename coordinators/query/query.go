@@ -13,7 +13,7 @@
 //
 // A book of the past is the latest snapshot that was there and the pages after it,
 // as long as compaction has left that snapshot: it keeps the last one. Else it is
-// all pages.
+// all pages. The shelf knows where these stand, too.
 //
 // Invariants:
 //   - What any caller was told is committed before the question, from any process,
@@ -26,6 +26,9 @@
 //   - A subscriber gets each page once, in the order of its partition: it joins the
 //     tail at an exact offset, up to which it has read the log itself.
 //   - The tail waits for nobody. Who doesn't keep up reads the log.
+//   - What was delivered and is lost by the brokers ends a subscription: before
+//     anything is delivered that was read under a later leader, the log is found to
+//     be what it was.
 package query
 
 import (
@@ -179,6 +182,8 @@ func check(q *angzarr.Query) (log.Root, *status.Status) {
 		return root, status.Newf(codes.InvalidArgument, "lowerBound: %d is above upperBound %d", q.LowerBound, q.UpperBound)
 	case len(q.Position) > 0:
 		return root, status.New(codes.InvalidArgument, "position: is for Synchronize; use lowerBound")
+	case q.FromEnd:
+		return root, status.New(codes.InvalidArgument, "from_end: is for Synchronize; use lowerBound")
 	}
 	return root, checkMoment(q)
 }

@@ -19,6 +19,7 @@ type piece struct {
 	partition int32
 	items     []item
 	next      int64
+	epoch     int32 // of the leader under which it was read, -1 if that is not known
 }
 
 // queue is between the tail of a domain and one subscriber. Nothing is missing
@@ -49,7 +50,7 @@ func (q *queue) put(p piece) {
 	case q.size > 0 && q.size+size > room:
 		q.ended = errBehind
 	case len(p.items) == 0 && last >= 0 && q.pieces[last].partition == p.partition:
-		q.pieces[last].next = p.next
+		q.pieces[last].next, q.pieces[last].epoch = p.next, p.epoch
 	default:
 		q.pieces = append(q.pieces, p)
 		q.size += size

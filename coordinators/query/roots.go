@@ -53,23 +53,97 @@ func (s *Service) roots(stream grpc.ServerStreamingServer[angzarr.AggregateRoot]
 	if err != nil {
 		return err
 	}
-	// One after another: their records would else come through each other, and
-	// wait in memory for whoever is slow.
+	// One after another: so little is in memory, however many there are.
 	for _, partition := range slices.Sorted(maps.Keys(ends)) {
-		erased, err := s.erased.upTo(stream.Context(), s.cluster, stretch{topic, generation, partition}, ends[partition])
-		if err != nil {
-			return err
-		}
-		err = s.cluster.Scan(stream.Context(), topic, map[int32]log.Span{partition: {To: ends[partition]}}, func(r *log.Record) error {
-			root, sequence, kind := log.ParseKey(r.Key)
-			if kind != log.KeyPage || sequence != 1 || r.Value == nil || erased[root] {
-				return nil
-			}
-			return stream.Send(&angzarr.AggregateRoot{Domain: domain, Root: &angzarr.UUID{Value: root[:]}})
-		})
-		if err != nil {
+		l := &listing{service: s, stream: stream, domain: domain, at: stretch{topic, generation, partition}, end: ends[partition]}
+		if err := l.run(); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// mostRoots is how many roots of a partition wait for the word that they were not
+// erased later. Where there are more, the log is read for that word first.
+const mostRoots = 1 << 17
+
+// listing sends the roots of a partition.
+type listing struct {
+	service *Service
+	stream  grpc.ServerStreamingServer[angzarr.AggregateRoot]
+	domain  string
+	at      stretch
+	end     int64
+
+	erased  map[log.Root]bool
+	waiting []log.Root
+	whole   bool // erased is known up to the end
+}
+
+func (l *listing) run() error {
+	ctx := l.stream.Context()
+	known, upto := l.service.erased.known(l.at, l.end)
+	l.erased = make(map[log.Root]bool, len(known))
+	maps.Copy(l.erased, known)
+	if l.end-upto < slowScan {
+		if err := l.learn(); err != nil {
+			return err
+		}
+	}
+	firsts := func(key []byte) bool {
+		_, sequence, kind := log.ParseKey(key)
+		return kind == log.KeyPage && sequence == 1 || kind == log.KeyErased
+	}
+	if err := l.service.through(ctx, l.at, log.Span{To: l.end}, firsts, l.take); err != nil {
+		return err
+	}
+	if !l.whole {
+		l.service.erased.learn(l.at, l.end, l.erased)
+	}
+	return l.flush()
+}
+
+// learn finds out which roots are erased, as far as that is not known.
+func (l *listing) learn() (err error) {
+	l.whole = true
+	l.erased, err = l.service.erasedBefore(l.stream.Context(), l.at, l.end)
+	return err
+}
+
+func (l *listing) take(r *log.Record) error {
+	root, _, kind := log.ParseKey(r.Key)
+	switch {
+	case r.Value == nil:
+		return nil
+	case kind == log.KeyErased:
+		if !l.whole {
+			l.erased[root] = true
+		}
+		return nil
+	}
+	if l.waiting = append(l.waiting, root); l.whole {
+		return l.flush()
+	}
+	if len(l.waiting) < mostRoots {
+		return nil
+	}
+	l.service.erased.learn(l.at, r.Offset, maps.Clone(l.erased))
+	if err := l.learn(); err != nil {
+		return err
+	}
+	return l.flush()
+}
+
+// flush sends the roots that wait, but for those that were erased.
+func (l *listing) flush() error {
+	for _, root := range l.waiting {
+		if l.erased[root] {
+			continue
+		}
+		if err := l.stream.Send(&angzarr.AggregateRoot{Domain: l.domain, Root: &angzarr.UUID{Value: root[:]}}); err != nil {
+			return err
+		}
+	}
+	l.waiting = l.waiting[:0]
 	return nil
 }

@@ -25,7 +25,9 @@ type subscription struct {
 	root    *log.Root // nil for all roots
 	cancel  context.CancelFunc
 
-	where position // changed and encoded by who holds the outlet
+	// For who holds the outlet:
+	where position
+	frame frame
 }
 
 // includes says whether all that the other one wants is wanted by this.
@@ -66,6 +68,8 @@ func checkSubscription(q *angzarr.Query) (root *log.Root, where *position, err e
 		return wrong("as_of_sequence: is for GetEvents; what is past does not change")
 	case q.AsOfTime != nil:
 		return wrong("as_of_time: is for GetEvents; what is past does not change")
+	case q.FromEnd && len(q.Position) > 0:
+		return wrong("from_end: give it or position, not both")
 	case len(q.Position) == 0:
 		return root, nil, nil
 	}
@@ -93,7 +97,7 @@ func (s *subscription) start(ctx context.Context, from *position) (run func() er
 	}
 	var starts []started
 	for _, name := range names {
-		one, err := s.open(ctx, name, from)
+		one, err := s.open(ctx, name, from, s.query.FromEnd)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +120,7 @@ type started struct {
 }
 
 // open makes the feed of one domain.
-func (s *subscription) open(ctx context.Context, domain string, from *position) (started, error) {
+func (s *subscription) open(ctx context.Context, domain string, from *position, atEnd bool) (started, error) {
 	n, st := s.service.domains.Find(ctx, "domain", domain)
 	if st != nil {
 		return started{}, st.Err()
@@ -131,6 +135,9 @@ func (s *subscription) open(ctx context.Context, domain string, from *position) 
 	}
 	f := &feed{service: s.service, sub: s, domain: domain}
 	ends, err := f.begin(ctx, partitions, from)
+	if err == nil && atEnd {
+		ends, err = f.skip(ctx)
+	}
 	return started{f, ends}, err
 }
 
@@ -214,7 +221,7 @@ func (e *everything) discover(ctx context.Context) error {
 			if known {
 				continue
 			}
-			one, err := e.sub.open(ctx, name, nil)
+			one, err := e.sub.open(ctx, name, nil, false)
 			if err != nil {
 				continue // it is looked for again
 			}
@@ -226,23 +233,35 @@ func (e *everything) discover(ctx context.Context) error {
 	}
 }
 
-// send sends a book of one domain, and has the position say so.
-func (s *subscription) send(ctx context.Context, f *feed, i int, next int64, book *angzarr.EventBook) error {
+// send sends pages of a root, and has the position say so.
+func (s *subscription) send(ctx context.Context, f *feed, i int, next int64, epoch int32, root log.Root, pages []byte) error {
 	return s.out.do(ctx, func() error {
-		f.place.at[i], f.told[i] = next, next
-		book.Position = s.where.encode()
-		return s.out.send(book)
+		f.place.move(i, next, epoch)
+		f.told[i] = next
+		return s.out.send(s.frame.of(f.domain, root, pages, &s.where))
+	})
+}
+
+// erased sends the word that a root was erased.
+func (s *subscription) erased(ctx context.Context, f *feed, i int, it item, epoch int32) error {
+	return s.out.do(ctx, func() error {
+		f.place.move(i, it.next, epoch)
+		f.told[i] = it.next
+		return s.out.send(&angzarr.EventBook{
+			Cover:  &angzarr.Cover{Domain: f.domain, Root: &angzarr.UUID{Value: it.root[:]}},
+			Erased: it.erased, Position: s.where.encode(),
+		})
 	})
 }
 
 // passed says that there was nothing more for the caller before an offset. It is
 // told now and then.
-func (s *subscription) passed(ctx context.Context, f *feed, i int, next int64) error {
+func (s *subscription) passed(ctx context.Context, f *feed, i int, next int64, epoch int32) error {
 	if next <= f.place.at[i] {
 		return nil
 	}
 	return s.out.do(ctx, func() error {
-		f.place.at[i] = next
+		f.place.move(i, next, epoch)
 		if next-f.told[i] < stride {
 			return nil
 		}

@@ -185,7 +185,7 @@ func (t *tail) take(s log.Stretch) {
 	defer t.mu.Unlock()
 	items := itemsOf(s, func(root log.Root) bool { return len(t.all) > 0 || t.some[root] != nil })
 	for q := range t.all {
-		q.put(piece{s.Partition, items, s.Next})
+		q.put(piece{s.Partition, items, s.Next, s.Epoch})
 	}
 	if len(t.some) > 0 {
 		t.handRoots(s, items)
@@ -203,7 +203,7 @@ func (t *tail) handRoots(s log.Stretch, items []item) {
 	}
 	for root, its := range byRoot {
 		for q := range t.some[root] {
-			q.put(piece{s.Partition, its, s.Next})
+			q.put(piece{s.Partition, its, s.Next, s.Epoch})
 		}
 	}
 	if t.at[s.Partition]/stride == s.Next/stride {
@@ -212,7 +212,7 @@ func (t *tail) handRoots(s log.Stretch, items []item) {
 	for root, queues := range t.some {
 		for q, partition := range queues {
 			if partition == s.Partition && byRoot[root] == nil {
-				q.put(piece{s.Partition, nil, s.Next})
+				q.put(piece{s.Partition, nil, s.Next, s.Epoch})
 			}
 		}
 	}

@@ -756,7 +756,10 @@ type Query struct {
 	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,102,opt,name=as_of_time,json=asOfTime,proto3" json:"as_of_time,omitempty"`
 	// position, in Synchronize, resumes behind the book that had it. A domain's
 	// position is good for each of its roots too, and everything's for each domain.
-	Position      []byte `protobuf:"bytes,103,opt,name=position,proto3" json:"position,omitempty"`
+	Position []byte `protobuf:"bytes,103,opt,name=position,proto3" json:"position,omitempty"`
+	// from_end, in Synchronize, leaves history out: it begins with what is committed
+	// from now on. The first book's position says where that is.
+	FromEnd       bool `protobuf:"varint,104,opt,name=from_end,json=fromEnd,proto3" json:"from_end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -845,6 +848,13 @@ func (x *Query) GetPosition() []byte {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *Query) GetFromEnd() bool {
+	if x != nil {
+		return x.FromEnd
+	}
+	return false
 }
 
 // AggregateRoot names a root that has pages.
@@ -1312,7 +1322,7 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\bsequence\x18\x03 \x01(\rR\bsequence\x124\n" +
 	"\n" +
 	"projection\x18\x04 \x01(\v2\x14.google.protobuf.AnyR\n" +
-	"projection\"\x9b\x02\n" +
+	"projection\"\xb6\x02\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12!\n" +
 	"\x04root\x18\x02 \x01(\v2\r.angzarr.UUIDR\x04root\x12\x1e\n" +
@@ -1326,7 +1336,8 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\x0eas_of_sequence\x18e \x01(\rR\fasOfSequence\x128\n" +
 	"\n" +
 	"as_of_time\x18f \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12\x1a\n" +
-	"\bposition\x18g \x01(\fR\bposition\"J\n" +
+	"\bposition\x18g \x01(\fR\bposition\x12\x19\n" +
+	"\bfrom_end\x18h \x01(\bR\afromEnd\"J\n" +
 	"\rAggregateRoot\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12!\n" +
 	"\x04root\x18\x02 \x01(\v2\r.angzarr.UUIDR\x04root\"\x8c\x01\n" +

@@ -1,0 +1,107 @@
+package log
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Field numbers of the contract. Pages are written by hand: who reads millions of
+// them would else make a message of each only to throw it away.
+const (
+	bookPages = 3
+
+	pageNum         = 1
+	pageCreatedAt   = 3
+	pageEvent       = 4
+	pageSynchronous = 5
+
+	anyTypeURL = 1
+	anyValue   = 2
+
+	timestampSeconds = 1
+	timestampNanos   = 2
+)
+
+// AppendTo appends the page as one of an EventBook's pages, as it is sent.
+func (p *Page) AppendTo(b []byte) []byte {
+	return appendPage(b, p.Sequence, p.CreatedAt, "", p.TypeURL, p.Value, p.Synchronous)
+}
+
+// AppendEvent appends an event's record, of which the key must be a page's, as one of
+// an EventBook's pages: what [DecodePage] gives, without its cause.
+func AppendEvent(b []byte, r *Record) ([]byte, error) {
+	root, sequence, kind := ParseKey(r.Key)
+	if kind != KeyPage {
+		return b, fmt.Errorf("a key of %d bytes is no page's", len(r.Key))
+	}
+	var name []byte
+	prefix, created, synchronous := usualPrefix, r.Time, false
+	for i := range r.Headers {
+		value := r.Headers[i].Value
+		switch r.Headers[i].Key {
+		case headerType:
+			name = value
+		case headerTime:
+			if err := created.UnmarshalText(value); err != nil {
+				if created, err = time.Parse(time.RFC3339Nano, string(value)); err != nil {
+					return b, fmt.Errorf("page %s/%d: header %s: %w", root, sequence, headerTime, err)
+				}
+			}
+		case HeaderTypeURL:
+			prefix = string(value)
+		case HeaderSynchronous:
+			synchronous = string(value) == "true"
+		}
+	}
+	if len(name) == 0 {
+		return b, fmt.Errorf("page %s/%d: header %s is missing", root, sequence, headerType)
+	}
+	return appendPage(b, sequence, created, prefix, name, r.Value, synchronous), nil
+}
+
+func appendPage[T string | []byte](b []byte, sequence uint32, at time.Time, prefix string, name T, value []byte, synchronous bool) []byte {
+	seconds, nanos := uint64(at.Unix()), uint64(at.Nanosecond())
+	created := sizeVarint(timestampSeconds, seconds) + sizeVarint(timestampNanos, nanos)
+	typeURL := len(prefix) + len(name)
+	event := sizeBytes(anyTypeURL, typeURL) + sizeBytes(anyValue, len(value))
+	size := sizeVarint(pageNum, uint64(sequence)) +
+		protowire.SizeTag(pageCreatedAt) + protowire.SizeBytes(created) +
+		protowire.SizeTag(pageEvent) + protowire.SizeBytes(event)
+	if synchronous {
+		size += sizeVarint(pageSynchronous, 1)
+	}
+
+	b = appendLength(slices.Grow(b, protowire.SizeTag(bookPages)+protowire.SizeBytes(size)), bookPages, size)
+	b = appendVarint(b, pageNum, uint64(sequence))
+	b = appendLength(b, pageCreatedAt, created)
+	b = appendVarint(b, timestampSeconds, seconds)
+	b = appendVarint(b, timestampNanos, nanos)
+	b = appendLength(b, pageEvent, event)
+	b = appendLength(b, anyTypeURL, typeURL)
+	b = append(append(b, prefix...), name...)
+	b = appendLength(b, anyValue, len(value))
+	b = append(b, value...)
+	if synchronous {
+		b = appendVarint(b, pageSynchronous, 1)
+	}
+	return b
+}
+
+func sizeVarint(field protowire.Number, v uint64) int {
+	return protowire.SizeTag(field) + protowire.SizeVarint(v)
+}
+
+func sizeBytes(field protowire.Number, n int) int {
+	return protowire.SizeTag(field) + protowire.SizeBytes(n)
+}
+
+func appendVarint(b []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
+}
+
+func appendLength(b []byte, field protowire.Number, n int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(n))
+}
