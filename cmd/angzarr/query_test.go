@@ -35,6 +35,7 @@ import (
 // processes that serve it.
 type shop struct {
 	*testing.T
+	broker *logtest.Broker
 	domain string
 	dir    string
 	config string
@@ -43,7 +44,7 @@ type shop struct {
 func newShop(t *testing.T, redis string) *shop {
 	t.Helper()
 	b := logtest.Start(t)
-	s := &shop{T: t, domain: b.Domain("shop"), dir: t.TempDir()}
+	s := &shop{T: t, broker: b, domain: b.Domain("shop"), dir: t.TempDir()}
 	logic := grpc.NewServer()
 	inventory.Register(logic)
 	address, err := listenAndServe(logic)
@@ -195,6 +196,12 @@ func TestFollowThroughARestart(t *testing.T) {
 		process, _ = s.serve(address)
 		conn = s.dial(address)
 	}
+	// Both say that it is erased, where the log does.
+	if _, err := pb.NewErasureClient(conn).Erase(t.Context(), &pb.EraseRequest{Cover: &pb.Cover{Domain: s.domain, Root: &pb.UUID{Value: root[:]}}, CommandId: uuid.NewString()}); err != nil {
+		t.Fatal(err)
+	}
+	one.wait(t, `^ +4  \S+Z  erased$`)
+	all.wait(t, fmt.Sprintf(`^{"domain":"%s","root":"%s","erased":true,"last_sequence":4,"time":"[^"]+"}$`, s.domain, root))
 	for who, r := range map[string]*running{"of a root": one, "of the domain": all} {
 		for n := 1; n < 5; n++ {
 			number := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%d |"number":%d,`, n, n))

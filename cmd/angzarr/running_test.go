@@ -26,8 +26,15 @@ type running struct {
 // start starts the program; it is killed at the test's end if it still runs.
 func start(t *testing.T, dir string, args ...string) *running {
 	t.Helper()
-	r := &running{cmd: exec.Command("angzarr", args...), more: make(chan struct{}), ended: make(chan error, 1)}
-	r.cmd.Dir = dir
+	cmd := exec.Command("angzarr", args...)
+	cmd.Dir = dir
+	return startCommand(t, cmd)
+}
+
+// startCommand is start, of another program.
+func startCommand(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	r := &running{cmd: cmd, more: make(chan struct{}), ended: make(chan error, 1)}
 	out, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +60,7 @@ func start(t *testing.T, dir string, args ...string) *running {
 	t.Cleanup(func() {
 		r.cmd.Process.Kill()
 		if t.Failed() {
-			t.Logf("angzarr %s:\n%s", strings.Join(args, " "), r.all())
+			t.Logf("%s:\n%s", strings.Join(cmd.Args, " "), r.all())
 		}
 	})
 	return r
