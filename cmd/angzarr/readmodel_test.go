@@ -66,8 +66,8 @@ func (m *readModel) kill(r *running) {
 	<-r.ended
 }
 
-// product is a row of the model.
-type product struct {
+// stocked is a product, as the model has it.
+type stocked struct {
 	Root     uuid.UUID
 	Last     uint32
 	SKU      string
@@ -77,15 +77,15 @@ type product struct {
 }
 
 // shown is what the model has.
-func (m *readModel) shown() map[uuid.UUID]product {
+func (m *readModel) shown() map[uuid.UUID]stocked {
 	m.Helper()
 	out, err := m.command("show").Output()
 	if err != nil {
 		m.Fatalf("show: %v", err)
 	}
-	rows := make(map[uuid.UUID]product)
+	rows := make(map[uuid.UUID]stocked)
 	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
-		var p product
+		var p stocked
 		if err := decoder.Decode(&p); err != nil {
 			m.Fatalf("show: %v\n%s", err, out)
 		}
@@ -95,9 +95,9 @@ func (m *readModel) shown() map[uuid.UUID]product {
 }
 
 // logged is what the log has.
-func (m *readModel) logged() map[uuid.UUID]product {
+func (m *readModel) logged() map[uuid.UUID]stocked {
 	m.Helper()
-	rows := make(map[uuid.UUID]product)
+	rows := make(map[uuid.UUID]stocked)
 	for _, k := range logtest.ReadCommitted(m, m.broker.Cluster, log.EventsTopic(m.domain)) {
 		root, _, kind := log.ParseKey(k.Key)
 		id := uuid.UUID(root)
@@ -137,7 +137,7 @@ func (m *readModel) logged() map[uuid.UUID]product {
 }
 
 // equals waits until the model is what the log says.
-func (m *readModel) equals(log map[uuid.UUID]product) {
+func (m *readModel) equals(log map[uuid.UUID]stocked) {
 	m.Helper()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
