@@ -48,10 +48,16 @@ func (f *frame) of(domain string, root log.Root, pages []byte, where *position) 
 	f.position = where.appendTo(f.position)
 	b = append(appendLength(b, bookPosition, len(f.position)), f.position...)
 	f.book.ProtoReflect().SetUnknown(b)
-	if f.bytes = b; cap(b) > keepFrame {
-		f.bytes = nil
-	}
+	f.bytes = b
 	return &f.book
+}
+
+// sent says that the book was encoded.
+func (f *frame) sent() {
+	if cap(f.bytes) > keepFrame {
+		f.bytes = nil
+		f.book.ProtoReflect().SetUnknown(nil)
+	}
 }
 
 func appendLength(b []byte, field protowire.Number, n int) []byte {

@@ -238,6 +238,7 @@ func (s *subscription) send(ctx context.Context, f *feed, i int, next int64, epo
 	return s.out.do(ctx, func() error {
 		f.place.move(i, next, epoch)
 		f.told[i] = next
+		defer s.frame.sent()
 		return s.out.send(s.frame.of(f.domain, root, pages, &s.where))
 	})
 }
