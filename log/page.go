@@ -11,9 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// usualPrefix is the type URL's prefix that needs no header.
-const usualPrefix = "type.googleapis.com/"
-
 // Page is one event as it stands in the log.
 type Page struct {
 	Root        Root
@@ -39,35 +36,75 @@ type Cause struct {
 }
 
 var (
+	// usualPrefix is the type URL's prefix that needs no header.
+	usualPrefix = []byte("type.googleapis.com/")
+
 	protobufContent = []byte("application/protobuf")
 	specVersion     = []byte("1.0")
 	headerTrue      = []byte("true")
 )
 
-// DecodePage reads an event's record. The key must be a page's.
-func DecodePage(r *Record) (Page, error) {
+// RawPage is a page in the bytes of its record, of which nothing is copied: for
+// those who read millions and keep none.
+type RawPage struct {
+	Root        Root
+	Sequence    uint32
+	CreatedAt   time.Time
+	Prefix      []byte // of the type URL; the rest is the name
+	Name        []byte
+	Value       []byte
+	Synchronous bool
+	CommandID   []byte
+}
+
+// ReadPage reads an event's record. The key must be a page's.
+func ReadPage(r *Record) (RawPage, error) {
 	root, sequence, kind := ParseKey(r.Key)
 	if kind != KeyPage {
-		return Page{}, fmt.Errorf("a key of %d bytes is no page's", len(r.Key))
+		return RawPage{}, fmt.Errorf("a key of %d bytes is no page's", len(r.Key))
 	}
-	p := Page{Root: root, Sequence: sequence, Value: r.Value, Offset: r.Offset, CreatedAt: r.Time}
-	prefix, name := usualPrefix, ""
-	var err error
+	p := RawPage{Root: root, Sequence: sequence, Prefix: usualPrefix, Value: r.Value, CreatedAt: r.Time}
 	for i := range r.Headers {
 		value := r.Headers[i].Value
 		switch r.Headers[i].Key {
 		case headerType:
-			name = string(value)
+			p.Name = value
 		case headerTime:
+			if err := p.CreatedAt.UnmarshalText(value); err == nil {
+				continue
+			}
+			var err error // UnmarshalText is stricter, and allocates nothing
 			if p.CreatedAt, err = time.Parse(time.RFC3339Nano, string(value)); err != nil {
-				return Page{}, fmt.Errorf("page %s/%d: header %s: %w", root, sequence, headerTime, err)
+				return RawPage{}, fmt.Errorf("page %s/%d: header %s: %w", root, sequence, headerTime, err)
 			}
 		case HeaderTypeURL:
-			prefix = string(value)
+			p.Prefix = value
 		case HeaderSynchronous:
 			p.Synchronous = string(value) == "true"
 		case HeaderCommandID:
-			p.Cause.CommandID = string(value)
+			p.CommandID = value
+		}
+	}
+	if len(p.Name) == 0 {
+		return RawPage{}, fmt.Errorf("page %s/%d: header %s is missing", root, sequence, headerType)
+	}
+	return p, nil
+}
+
+// DecodePage reads an event's record, as [ReadPage], with all that it knows of its
+// cause.
+func DecodePage(r *Record) (Page, error) {
+	raw, err := ReadPage(r)
+	if err != nil {
+		return Page{}, err
+	}
+	p := Page{
+		Root: raw.Root, Sequence: raw.Sequence, CreatedAt: raw.CreatedAt, Value: raw.Value, Synchronous: raw.Synchronous,
+		TypeURL: string(raw.Prefix) + string(raw.Name), Cause: Cause{CommandID: string(raw.CommandID)}, Offset: r.Offset,
+	}
+	for i := range r.Headers {
+		value := r.Headers[i].Value
+		switch r.Headers[i].Key {
 		case HeaderCorrelationID:
 			p.Cause.CorrelationID = string(value)
 		case HeaderSource:
@@ -78,10 +115,6 @@ func DecodePage(r *Record) (Page, error) {
 			p.Cause.Hops = parseUint32(value)
 		}
 	}
-	if name == "" {
-		return Page{}, fmt.Errorf("page %s/%d: header %s is missing", root, sequence, headerType)
-	}
-	p.TypeURL = prefix + name
 	if p.Cause.CorrelationID == "" {
 		p.Cause.CorrelationID = p.Cause.CommandID
 	}

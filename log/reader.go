@@ -23,8 +23,8 @@ type Span struct{ From, To int64 }
 const quiet = 500 * time.Millisecond
 
 // Scan reads spans of a topic's partitions, read_committed, and calls fn with
-// each data record, in offset order per partition, from one goroutine. It
-// returns once every span has been read to its end, which takes as long as the
+// each data record, in offset order per partition, from one goroutine. The record
+// is fn's until it returns, its bytes for good. It returns once every span has been read to its end, which takes as long as the
 // transactions that are open before that end. An error of fn ends the scan and
 // is returned as it is, but for [ErrStop].
 func (c Cluster) Scan(ctx context.Context, topic string, spans map[int32]Span, fn func(*Record) error) error {
@@ -89,6 +89,7 @@ func (c Cluster) Scan(ctx context.Context, topic string, spans map[int32]Span, f
 // take hands the records of a poll to fn and shortens what is left.
 func take(fetches kgo.Fetches, left map[int32]Span, fn func(*Record) error) error {
 	var failed error
+	r := new(Record) // one for all: there are millions
 	fetches.EachPartition(func(tp kgo.FetchTopicPartition) {
 		span, ok := left[tp.Partition]
 		if !ok || failed != nil {
@@ -99,8 +100,8 @@ func take(fetches kgo.Fetches, left map[int32]Span, fn func(*Record) error) erro
 				continue
 			}
 			if k.Offset < span.To && !k.Attrs.IsControl() {
-				r := FromClient(k)
-				if failed = fn(&r); failed != nil {
+				*r = FromClient(k)
+				if failed = fn(r); failed != nil {
 					return
 				}
 			}

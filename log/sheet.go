@@ -71,7 +71,7 @@ func (s *Sheet) AddPage(p *Page, partition int32) {
 		s.text = strconv.AppendUint(s.text, uint64(p.Cause.Hops), 10)
 		s.header(HeaderHops, at)
 	}
-	if prefix != usualPrefix {
+	if prefix != string(usualPrefix) {
 		s.headerString(HeaderTypeURL, prefix)
 	}
 	if p.Synchronous {

@@ -1,7 +1,6 @@
 package log
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -30,39 +29,22 @@ func (p *Page) AppendTo(b []byte) []byte {
 	return appendPage(b, p.Sequence, p.CreatedAt, "", p.TypeURL, p.Value, p.Synchronous)
 }
 
+// AppendTo does the same with a page that was read.
+func (p *RawPage) AppendTo(b []byte) []byte {
+	return appendPage(b, p.Sequence, p.CreatedAt, p.Prefix, p.Name, p.Value, p.Synchronous)
+}
+
 // AppendEvent appends an event's record, of which the key must be a page's, as one of
 // an EventBook's pages: what [DecodePage] gives, without its cause.
 func AppendEvent(b []byte, r *Record) ([]byte, error) {
-	root, sequence, kind := ParseKey(r.Key)
-	if kind != KeyPage {
-		return b, fmt.Errorf("a key of %d bytes is no page's", len(r.Key))
+	p, err := ReadPage(r)
+	if err != nil {
+		return b, err
 	}
-	var name []byte
-	prefix, created, synchronous := usualPrefix, r.Time, false
-	for i := range r.Headers {
-		value := r.Headers[i].Value
-		switch r.Headers[i].Key {
-		case headerType:
-			name = value
-		case headerTime:
-			if err := created.UnmarshalText(value); err != nil {
-				if created, err = time.Parse(time.RFC3339Nano, string(value)); err != nil {
-					return b, fmt.Errorf("page %s/%d: header %s: %w", root, sequence, headerTime, err)
-				}
-			}
-		case HeaderTypeURL:
-			prefix = string(value)
-		case HeaderSynchronous:
-			synchronous = string(value) == "true"
-		}
-	}
-	if len(name) == 0 {
-		return b, fmt.Errorf("page %s/%d: header %s is missing", root, sequence, headerType)
-	}
-	return appendPage(b, sequence, created, prefix, name, r.Value, synchronous), nil
+	return p.AppendTo(b), nil
 }
 
-func appendPage[T string | []byte](b []byte, sequence uint32, at time.Time, prefix string, name T, value []byte, synchronous bool) []byte {
+func appendPage[T string | []byte](b []byte, sequence uint32, at time.Time, prefix, name T, value []byte, synchronous bool) []byte {
 	seconds, nanos := uint64(at.Unix()), uint64(at.Nanosecond())
 	created := sizeVarint(timestampSeconds, seconds) + sizeVarint(timestampNanos, nanos)
 	typeURL := len(prefix) + len(name)

@@ -76,9 +76,9 @@ func TestAuditFindsWhatDiffers(t *testing.T) {
 				if err != nil {
 					w.t.Fatal(err)
 				}
-				offset, id := r.Offset, p.Cause.CommandID
+				offset, id := r.Offset, string(p.CommandID)
 				change(n, &offset, &id)
-				c := pageChange(root, sequence, offset, r.Time.Unix(), digestOf(id), appendPage(nil, &p))
+				c := pageChange(root, sequence, offset, r.Time.Unix(), digestOf(id), p.AppendTo(nil))
 				row += string(c.entry)
 				n++
 			}

@@ -84,22 +84,23 @@ func (b *Book) Pages(first, last uint32) ([]*angzarr.EventPage, bool) {
 func (b *Book) AddPage(p *log.Page, at time.Time) {
 	before := len(b.pages)
 	id := digestOf(p.Cause.CommandID)
-	b.addPage(p, id, at)
+	b.pages = appendPage(b.pages, p)
+	b.addPage(p.Sequence, p.Offset, id, at)
 	if b.keeper != nil {
 		b.keeper.add(pageChange(b.root, p.Sequence, p.Offset, at.Unix(), id, b.pages[before:]))
 	}
 }
 
-func (b *Book) addPage(p *log.Page, id digest, at time.Time) {
-	if p.Sequence != b.last+1 && b.broken == nil {
-		b.broken = fmt.Errorf("%w: %s", ErrBroken, gap(b.root, b.partition, "page", p.Sequence, p.Offset, b.last))
+// addPage counts a page whose bytes were appended.
+func (b *Book) addPage(sequence uint32, offset int64, id digest, at time.Time) {
+	if sequence != b.last+1 && b.broken == nil {
+		b.broken = fmt.Errorf("%w: %s", ErrBroken, gap(b.root, b.partition, "page", sequence, offset, b.last))
 	}
 	if b.last == 0 {
-		b.opens = p.Offset
+		b.opens = offset
 	}
-	b.last, b.changed = p.Sequence, p.Offset+1
-	b.pages = appendPage(b.pages, p)
-	b.applied.add(id, p.Sequence, p.Offset, at.Unix())
+	b.last, b.changed = sequence, offset+1
+	b.applied.add(id, sequence, offset, at.Unix())
 }
 
 // SetSnapshot puts a committed snapshot in the place of the pages that it covers:
@@ -177,19 +178,20 @@ func (b *Book) fold(r *log.Record, kind log.KeyKind) {
 		if err != nil {
 			b.unreadable(r, err)
 		}
-		b.addPage(&p, digestOf(p.Cause.CommandID), r.Time)
+		b.pages = p.AppendTo(b.pages)
+		b.addPage(p.Sequence, r.Offset, digestOf(p.CommandID), r.Time)
 	}
 }
 
 // readPage gives what there is of a page, also if not all of it can be read.
-func readPage(r *log.Record) (log.Page, error) {
-	p, err := log.DecodePage(r)
-	if err == nil && !utf8.ValidString(p.TypeURL) {
+func readPage(r *log.Record) (log.RawPage, error) {
+	p, err := log.ReadPage(r)
+	if err == nil && !(utf8.Valid(p.Prefix) && utf8.Valid(p.Name)) {
 		err = errors.New("its type is no valid text")
 	}
 	if err != nil {
 		root, sequence, _ := log.ParseKey(r.Key)
-		p = log.Page{Root: root, Sequence: sequence, CreatedAt: r.Time, Value: r.Value, Offset: r.Offset}
+		p = log.RawPage{Root: root, Sequence: sequence, CreatedAt: r.Time, Value: r.Value}
 	}
 	return p, err
 }

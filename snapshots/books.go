@@ -111,6 +111,13 @@ func (b *Books) Broken(partition int32) (why []error) {
 	return why
 }
 
+// free is how much memory the books leave of what they may take.
+func (b *Books) free() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limit - b.used
+}
+
 // Usage is how many books are in memory, how many bytes they take, how many
 // roots have left it, and how often a book had to leave so far.
 type Usage struct {

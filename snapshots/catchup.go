@@ -35,8 +35,12 @@ func (k *keeper) catchUp(ctx context.Context, read Reader, end End) error {
 			return ctx.Err()
 		}
 	}
-	c := &catchUp{keeper: k, from: k.mark.offset, to: stop, stretches: make(chan stretch), spare: make(chan []change, 1), begun: time.Now(), said: time.Now()}
-	err = c.run(ctx, read)
+	c := &catchUp{keeper: k, from: k.mark.offset, to: stop, stretches: make(chan stretch), spare: make(chan *changes, 1), begun: time.Now(), said: time.Now()}
+	if c.from == 0 {
+		err = c.rebuild(ctx, read)
+	} else {
+		err = c.run(ctx, read)
+	}
 	c.end(err)
 	return err
 }
@@ -47,15 +51,15 @@ type catchUp struct {
 	from, to  int64
 	records   atomic.Int64
 	stretches chan stretch
-	spare     chan []change // written, and to be used again
+	spare     chan *changes // written, and to be used again
 	begun     time.Time
 	said      time.Time
 }
 
 // stretch is what the log has up to an offset.
 type stretch struct {
-	changes []change
-	upTo    int64
+	*changes
+	upTo int64
 }
 
 func (c *catchUp) run(ctx context.Context, read Reader) error {
@@ -69,21 +73,15 @@ func (c *catchUp) run(ctx context.Context, read Reader) error {
 }
 
 func (c *catchUp) read(ctx context.Context, read Reader) error {
-	mostChanges, mostBytes := batchChanges, batchBytes
-	if c.from == 0 {
-		mostChanges, mostBytes = c.keeper.shelf.rebuild.changes, c.keeper.shelf.rebuild.bytes
-	}
-	changes := make([]change, 0, mostChanges)
-	size := 0
+	next := &changes{}
 	hand := func(upTo int64) error {
 		select {
-		case c.stretches <- stretch{changes, upTo}:
+		case c.stretches <- stretch{next, upTo}:
 			select {
-			case changes = <-c.spare:
+			case next = <-c.spare:
 			default:
-				changes = make([]change, 0, mostChanges)
+				next = &changes{}
 			}
-			size = 0
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -94,11 +92,8 @@ func (c *catchUp) read(ctx context.Context, read Reader) error {
 			return nil
 		}
 		c.records.Add(1)
-		for _, one := range changesOf(r) {
-			changes = append(changes, one)
-			size += len(one.entry)
-		}
-		if len(changes) < mostChanges && size < mostBytes {
+		next.read(r)
+		if len(next.all) < batchChanges && len(next.entries) < batchBytes {
 			return nil
 		}
 		return hand(r.Offset + 1)
@@ -109,25 +104,17 @@ func (c *catchUp) read(ctx context.Context, read Reader) error {
 	return err
 }
 
-// write writes the stretches. Of a shelf whose mark is at the log's start nothing
-// is stored yet, so what is stored later is known.
+// write writes the stretches.
 func (c *catchUp) write(ctx context.Context) error {
 	k := c.keeper
-	put := k.put
-	if c.from == 0 {
-		known := newRebuild(k.keys, k.mark.shelf, k.shelf.rebuild)
-		put = func(ctx context.Context, edits []*edit, upTo int64) error {
-			return k.rewrite(ctx, known.plan(edits), upTo)
-		}
-	}
 	for s := range c.stretches {
-		if err := put(ctx, editsOf(k.partition, s.changes), s.upTo); err != nil {
+		if err := k.put(ctx, editsOf(k.partition, s.all), s.upTo); err != nil {
 			return err
 		}
 		c.step(s.upTo)
-		clear(s.changes)
+		s.reset()
 		select {
-		case c.spare <- s.changes[:0]:
+		case c.spare <- s.changes:
 		default:
 		}
 	}

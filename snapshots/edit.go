@@ -81,9 +81,10 @@ func (e *edit) add(partition int32, c *change) {
 	e.snapshot, e.pages = c.entry, nil
 }
 
-// joined appends; the first one is not copied, as it mostly stays alone.
+// joined appends; the first one is not copied where no room was made for it, as it
+// mostly stays alone.
 func joined(a, b []byte) []byte {
-	if len(a) == 0 {
+	if cap(a) == 0 {
 		return slices.Clip(b)
 	}
 	return append(a, b...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
@@ -40,8 +41,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func checksum(root log.Root, b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(root[:], castagnoli), castagnoli, b)
+func checksum(root, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(root, castagnoli), castagnoli, b)
 }
 
 // change is what one record of the log does to a book.
@@ -58,25 +59,31 @@ func entryOf(root log.Root, kind byte, sequence uint32, body ...[]byte) []byte {
 	for _, part := range body {
 		size += len(part)
 	}
-	e := make([]byte, 0, headSize+size+tailSize)
-	e = binary.BigEndian.AppendUint32(append(e, kind), uint32(size))
+	e := append(make([]byte, 0, headSize+size+tailSize), kind, 0, 0, 0, 0)
 	for _, part := range body {
 		e = append(e, part...)
 	}
-	e = binary.BigEndian.AppendUint32(e, sequence)
-	return binary.BigEndian.AppendUint32(e, checksum(root, e))
+	return endEntry(e, 0, root[:], sequence)
+}
+
+// endEntry completes the entry that begins there with its kind and 4 bytes more.
+func endEntry(b []byte, start int, root []byte, sequence uint32) []byte {
+	binary.BigEndian.PutUint32(b[start+1:], uint32(len(b)-start-headSize))
+	b = binary.BigEndian.AppendUint32(b, sequence)
+	return binary.BigEndian.AppendUint32(b, checksum(root, b[start:]))
 }
 
 func stubOf(root log.Root, sequence uint32, offset, at int64, id digest) []byte {
-	s := make([]byte, 0, stubSize+4)
-	s = binary.BigEndian.AppendUint64(s, uint64(offset))
-	s = binary.BigEndian.AppendUint32(s, uint32(at))
-	s = append(s, id[:]...)
-	return binary.BigEndian.AppendUint32(s, stubChecksum(log.PageKey(root, sequence), s))
+	return appendStub(make([]byte, 0, stubSize), log.PageKey(root, sequence), offset, at, id)
 }
 
-func stubChecksum(page, s []byte) uint32 {
-	return crc32.Update(crc32.Checksum(page, castagnoli), castagnoli, s)
+// appendStub appends that of the page with that key.
+func appendStub(b, page []byte, offset, at int64, id digest) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint64(b, uint64(offset))
+	b = binary.BigEndian.AppendUint32(b, uint32(at))
+	b = append(b, id[:]...)
+	return binary.BigEndian.AppendUint32(b, checksum(page, b[start:]))
 }
 
 // pageChange is of a page whose bytes are an EventBook's field 3.
@@ -84,16 +91,13 @@ func pageChange(root log.Root, sequence uint32, offset, at int64, id digest, pag
 	return change{root, kindPage, sequence, offset, entryOf(root, kindPage, sequence, stubOf(root, sequence, offset, at, id), page)}
 }
 
-// readChange is pageChange of a page that was read; it copies nothing twice.
-func readChange(p *log.Page, r *log.Record) change {
-	e := make([]byte, headSize+stubSize, headSize+stubSize+len(p.TypeURL)+len(p.Value)+64)
-	copy(e[headSize:], stubOf(p.Root, p.Sequence, r.Offset, r.Time.Unix(), digestOf(p.Cause.CommandID)))
-	e = appendPage(e, p)
-	e[0] = kindPage
-	binary.BigEndian.PutUint32(e[1:], uint32(len(e)-headSize))
-	e = binary.BigEndian.AppendUint32(e, p.Sequence)
-	e = binary.BigEndian.AppendUint32(e, checksum(p.Root, e))
-	return change{p.Root, kindPage, p.Sequence, r.Offset, e}
+// appendRead appends the entry of a page that was read.
+func appendRead(b []byte, p *log.RawPage, r *log.Record) []byte {
+	start := len(b)
+	b = append(b, kindPage, 0, 0, 0, 0)
+	b = appendStub(b, r.Key, r.Offset, r.Time.Unix(), digestOf(p.CommandID))
+	b = p.AppendTo(b)
+	return endEntry(b, start, r.Key[:len(p.Root)], p.Sequence)
 }
 
 // snapshotChange is of a snapshot whose bytes are an EventBook's field 2.
@@ -116,33 +120,59 @@ func brokenChange(root log.Root, offset int64, why string) change {
 
 func offsetOf(offset int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(offset)) }
 
+// changes are those of a stretch of the log. Their entries stand one behind the
+// other, so that the same memory serves for the next stretch.
+type changes struct {
+	all     []change
+	entries []byte
+}
+
+func (c *changes) reset() {
+	clear(c.all)
+	c.all, c.entries = c.all[:0], c.entries[:0]
+}
+
 // changesOf reads what a record does to its root's book, as [Book.fold] does.
 func changesOf(r *log.Record) []change {
+	var c changes
+	c.read(r)
+	return c.all
+}
+
+// read adds what a record does to its root's book.
+func (c *changes) read(r *log.Record) {
 	root, _, kind := log.ParseKey(r.Key)
 	if kind == log.KeyUnknown || r.Value == nil {
-		return nil
+		return
 	}
-	broken := func(err error) change { return brokenChange(root, r.Offset, unreadable(root, r, err)) }
 	switch kind {
 	case log.KeyErased:
 		var e angzarr.Erased
 		if err := proto.Unmarshal(r.Value, &e); err != nil {
-			return []change{broken(err)}
+			c.all = append(c.all, brokenChange(root, r.Offset, unreadable(root, r, err)))
+			return
 		}
-		return []change{erasedChange(root, &e, r.Offset)}
+		c.all = append(c.all, erasedChange(root, &e, r.Offset))
 	case log.KeySnapshot:
 		var s angzarr.Snapshot
 		if err := proto.Unmarshal(r.Value, &s); err != nil {
-			return []change{broken(err)}
+			c.all = append(c.all, brokenChange(root, r.Offset, unreadable(root, r, err)))
+			return
 		}
-		return []change{snapshotChange(root, s.Sequence, r.Offset, appendSnapshot(nil, &s))}
+		start := len(c.entries)
+		b := append(c.entries, kindSnapshot, 0, 0, 0, 0)
+		b = appendSnapshot(binary.BigEndian.AppendUint64(b, uint64(r.Offset)), &s)
+		c.entries = endEntry(b, start, r.Key, s.Sequence)
+		c.all = append(c.all, change{root, kindSnapshot, s.Sequence, r.Offset, slices.Clip(c.entries[start:])})
+	default:
+		p, err := readPage(r)
+		if err != nil {
+			c.all = append(c.all, brokenChange(root, r.Offset, unreadable(root, r, err)))
+		}
+		start := len(c.entries)
+		c.entries = appendRead(c.entries, &p, r)
+		c.all = append(c.all, change{root, kindPage, p.Sequence, r.Offset, slices.Clip(c.entries[start:])})
 	}
-	p, err := readPage(r)
-	page := readChange(&p, r)
-	if err != nil {
-		return []change{broken(err), page}
-	}
-	return []change{page}
 }
 
 // errCorrupt says that what the shelf has of a book is not what was put there.
@@ -165,7 +195,7 @@ func decodeBook(root log.Root, partition int32, row []byte) (*Book, error) {
 		}
 		entry := row[:size]
 		row = row[size:]
-		if checksum(root, entry[:size-4]) != binary.BigEndian.Uint32(entry[size-4:]) {
+		if checksum(root[:], entry[:size-4]) != binary.BigEndian.Uint32(entry[size-4:]) {
 			return nil, errCorrupt
 		}
 		sequence := binary.BigEndian.Uint32(entry[size-tailSize:])
@@ -236,7 +266,7 @@ func readStub(root log.Root, sequence uint32, s []byte) (offset, at int64, id di
 func readStubOf(page, s []byte) (offset, at int64, id digest, ok bool) {
 	offset, at = int64(binary.BigEndian.Uint64(s)), int64(binary.BigEndian.Uint32(s[8:]))
 	copy(id[:], s[12:28])
-	return offset, at, id, stubChecksum(page, s[:28]) == binary.BigEndian.Uint32(s[28:])
+	return offset, at, id, checksum(page, s[:28]) == binary.BigEndian.Uint32(s[28:])
 }
 
 // remember puts the commands of the pages that the snapshot covers before those

@@ -149,7 +149,7 @@ func (f *Found) entry(row []byte) (int, rowEntry, error) {
 		return 0, rowEntry{}, errShort
 	}
 	entry := row[:size]
-	if checksum(f.root, entry[:size-4]) != binary.BigEndian.Uint32(entry[size-4:]) {
+	if checksum(f.root[:], entry[:size-4]) != binary.BigEndian.Uint32(entry[size-4:]) {
 		return 0, rowEntry{}, errCorrupt
 	}
 	return size, rowEntry{entry[0], binary.BigEndian.Uint32(entry[size-tailSize:]), entry[headSize : size-tailSize]}, nil

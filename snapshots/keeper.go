@@ -34,6 +34,7 @@ type keeper struct {
 	keys      keys
 	origin    string
 	maxAge    time.Duration
+	free      func() int // memory that the owner's books leave
 	log       *slog.Logger
 
 	at         once          // says when the mark moved, or could not
@@ -57,8 +58,9 @@ func newKeeper(s *Shelf, domain log.Domain, partition int32, end int64) *keeper 
 		waiting:   waiting{shelf: s, counts: s.metrics.of(domain.Name, partition), some: some, from: end, to: end},
 		partition: partition, keys: keysOf(domain.Name, partition),
 		origin: originOf(domain.ClusterID, domain.EventsID), maxAge: domain.TombstoneRetention / 2,
-		log: s.log.With("domain", domain.Name, "partition", partition),
-		at:  once{c: make(chan struct{})}, now: make(chan struct{}, 1),
+		free: func() int { return 0 },
+		log:  s.log.With("domain", domain.Name, "partition", partition),
+		at:   once{c: make(chan struct{})}, now: make(chan struct{}, 1),
 	}
 }
 
@@ -196,11 +198,12 @@ func (k *keeper) put(ctx context.Context, edits []*edit, offset int64) error {
 }
 
 // rewrite is put for a batch of a rebuild. It tries again: the next turn would not
-// know the rows.
-func (k *keeper) rewrite(ctx context.Context, b batch, offset int64) error {
+// know the rows, and begin anew.
+func (k *keeper) rewrite(ctx context.Context, b *batch, of, named shelfID, offset int64) error {
 	next := k.next(offset)
+	next.shelf = named
 	for try := 0; ; try++ {
-		lost, err := k.shelf.rewrite(ctx, k.keys, k.raw, next, b)
+		lost, err := k.shelf.rewrite(ctx, k.keys, k.raw, next, of, b)
 		if err == nil {
 			k.moved(next, lost)
 			return nil

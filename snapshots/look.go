@@ -34,6 +34,9 @@ func (k *keeper) look(ctx context.Context, needed int64, roots []log.Root) ([]*f
 	lost := 0
 	books := make([]*found, len(seen))
 	for i, s := range seen {
+		if m.offset == 0 {
+			s = stored{} // of a rebuild that isn't done
+		}
 		f, err := k.open(ctx, m, roots[i], s)
 		switch {
 		case errors.Is(err, errCorrupt):

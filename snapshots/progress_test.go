@@ -47,7 +47,8 @@ func (w *shelfWorld) measured() (gauges func() map[string]int64) {
 func TestARebuildShowsItsProgress(t *testing.T) {
 	w := newShelfWorld(t, redistest.Start(t))
 	gauges := w.measured()
-	batch := w.shelf.rebuild.changes
+	const batch = 100
+	w.shelf.rebuild.changes, w.shelf.rebuild.chunk, w.shelf.rebuild.fold = batch, 1<<10, 4<<10
 	for n := range 3 * batch {
 		w.log.page(rootOf(n), 1, fmt.Sprint("c", n), noon)
 	}
@@ -58,13 +59,14 @@ func TestARebuildShowsItsProgress(t *testing.T) {
 			if n++; n == 2*batch+batch/2 {
 				eventually(t, "what was read is written", func() bool {
 					midst = gauges()
-					return midst[""] < w.log.end()/2
+					left, known := midst[""]
+					return known && left < w.log.end()/2
 				})
 			}
 			return fn(r)
 		})
 	}
-	b := w.shelf.Books(1<<20, w.domain)
+	b := w.shelf.Books(1, w.domain)
 	if err := b.Restore(t.Context(), read, map[int32]int64{w.log.partition: w.log.end()}, func(int) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package snapshots
 
 import (
+	"slices"
+
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
@@ -12,24 +14,39 @@ type bounds struct {
 	// What is written at once, and so for how long Redis does nothing else.
 	changes, bytes int
 	// What is known of rows, which takes 20 MiB at the most: rows, and stubs of
-	// pages in them. Two rebuilds go on at a time.
+	// pages in them.
 	rows, stubs int
+	// By how much memory is taken for what is folded, and how much there is in any
+	// case; else it is what books leave.
+	chunk, fold int
 }
 
-var usualBounds = bounds{changes: 2500, bytes: 512 << 10, rows: 300_000, stubs: 120_000}
+var usualBounds = bounds{changes: 2500, bytes: 512 << 10, rows: 300_000, stubs: 120_000, chunk: 1 << chunkBits, fold: 4 << 20}
 
-// rebuild is what a writer knows of a shelf whose mark stood at the log's start
-// when it began: a row that it has not written isn't there. So it needs nobody to
-// look at what is stored, and Redis gets plain commands, which take it less than a
-// third of what the script takes. What it doesn't know goes to the script.
+// rebuild is what a writer knows of a shelf that it writes from the log's start. No
+// mark names that shelf before all of it is written, so nobody else writes to it, and
+// a row that it has not written isn't there. So it needs nobody to look at what is
+// stored, and Redis gets plain commands, which take it less than a third of what the
+// script takes. What it doesn't know goes to the script.
 type rebuild struct {
-	keys  keys
-	shelf shelfID
-	rows  map[log.Root]row
-	stubs stack
+	keys      keys
+	partition int32
+	shelf     shelfID
+	bounds    bounds
+	memory    *holding
+	at        map[log.Root]uint32 // where a root's row is among the rows
+	rows      []row
+	stubs     stack
 
-	mostRows int
+	// Of the batch that was planned last; used again for the next one.
+	edits   []edit
+	pages   []byte
+	history []byte
+	planned batch
 }
+
+// rowSize is about what it takes to know a row.
+const rowSize = 56
 
 // row is what stands on the shelf of one root. Neither it nor its stubs are or hold
 // pointers, as there are many of them.
@@ -51,98 +68,134 @@ const (
 	rowLost  // given up: it stays so until it begins anew
 )
 
-func newRebuild(k keys, shelf shelfID, b bounds) *rebuild {
-	return &rebuild{keys: k, shelf: shelf, rows: make(map[log.Root]row), mostRows: b.rows, stubs: stack{most: b.stubs}}
+func newRebuild(k keys, partition int32, b bounds, m *holding) *rebuild {
+	return &rebuild{
+		keys: k, partition: partition, shelf: newShelfID(), bounds: b, memory: m,
+		at: make(map[log.Root]uint32), stubs: stack{most: b.stubs},
+	}
 }
 
-// batch is written at once, or not at all. No key is in it twice.
-type batch struct {
-	sets    []any // key and value, by turns
-	appends []appended
-	deletes []string
-	asked   []*edit // what needs a look at what is stored
-	lost    int     // books that are given up without one
-}
-
-type appended struct {
-	key   string
-	value []byte
-}
-
-func (b *batch) set(key string, value []byte) { b.sets = append(b.sets, key, value) }
-
-func (b *batch) append(key string, value []byte) {
-	b.appends = append(b.appends, appended{key, value})
-}
-
-// plan says how edits are written, each root's as write.lua would.
-func (r *rebuild) plan(edits []*edit) (b batch) {
-	b.sets = make([]any, 0, len(edits))
-	for _, e := range edits {
-		old, known := r.rows[e.root]
-		switch {
-		case !known && len(r.rows) >= r.mostRows:
-			b.asked = append(b.asked, e) // it may be there
-		case old.state == rowAsked, old.state == rowLong && e.snapshot != nil && !e.fresh:
-			b.asked = append(b.asked, e)
-			r.rows[e.root] = row{state: rowAsked}
-		default:
-			r.rows[e.root] = r.write(&b, e, old)
+// plan says how the fold's books from one on are written, as many as fit into a
+// batch, each as write.lua would. It gives the next book. The batch is good until the
+// next one is planned.
+func (r *rebuild) plan(f *fold, from int) (b *batch, next int) {
+	b = &r.planned
+	b.begin(r.keys)
+	r.edits, r.pages = slices.Grow(r.edits[:0], r.bounds.changes), r.pages[:0]
+	rows := len(r.rows)
+	changes, bytes := 0, 0
+	more := func() bool { return changes < r.bounds.changes && bytes < r.bounds.bytes }
+	for next = from; next < len(f.books) && more(); {
+		book := &f.books[next]
+		r.edits = append(r.edits, edit{root: book.root, pages: r.room(book)})
+		e := &r.edits[len(r.edits)-1]
+		for book.next != none && more() {
+			c := changeOfEntry(book.root, f.take(book))
+			e.add(r.partition, &c)
+			changes++
+			bytes += len(c.entry)
+		}
+		through := book.next == none
+		if r.put(b, e, through && f.last); through {
+			next++
 		}
 	}
-	return b
+	r.memory.knows((len(r.rows) - rows) * rowSize)
+	return b, next
+}
+
+// room is where the pages of a book that has several are put together.
+func (r *rebuild) room(book *folded) []byte {
+	size := int(book.size)
+	if book.next == book.last || size > r.bounds.bytes {
+		return nil
+	}
+	if cap(r.pages)-len(r.pages) < size {
+		r.pages = make([]byte, 0, 2*r.bounds.bytes)
+	}
+	at := len(r.pages)
+	r.pages = r.pages[:at+size]
+	return r.pages[at : at : at+size]
+}
+
+// put adds what an edit does to the batch. Of what nothing follows nothing needs to
+// be known.
+func (r *rebuild) put(b *batch, e *edit, final bool) {
+	at, known := r.at[e.root]
+	if !known && len(r.rows) >= r.bounds.rows {
+		b.asked = append(b.asked, e) // it may be there
+		return
+	}
+	var is row
+	if known {
+		is = r.rows[at]
+	}
+	if is.state == rowAsked || is.state == rowLong && e.snapshot != nil && !e.fresh {
+		b.asked = append(b.asked, e)
+		is = row{state: rowAsked}
+	} else {
+		is = r.write(b, e, is, final)
+	}
+	switch {
+	case known:
+		r.rows[at] = is
+	case !final:
+		r.at[e.root] = uint32(len(r.rows))
+		r.rows = append(r.rows, is)
+	}
 }
 
 // write adds what makes of the old row the new one.
-func (r *rebuild) write(b *batch, e *edit, old row) row {
-	book, history := r.keys.book(e.root), r.keys.history(e.root)
+func (r *rebuild) write(b *batch, e *edit, old row, final bool) row {
 	switch {
 	case !e.lost && !e.fresh && old.state == rowLost:
 		return old
 	case e.lost, !e.fresh && e.after != old.last, int(old.size)+e.size() > mostRow:
 		b.lost++
-		b.set(book, append(r.shelf[:], kindLost))
-		b.deletes = append(b.deletes, history)
-		r.stubs.take(old.stubs)
+		b.set(bookKey, e.root, r.shelf[:], []byte{kindLost})
+		b.deletes = append(b.deletes, r.keys.history(e.root))
+		r.stubs.drop(old.stubs)
 		return row{state: rowLost}
 	case e.fresh:
 		if old.covers > 0 {
-			b.deletes = append(b.deletes, history)
+			b.deletes = append(b.deletes, r.keys.history(e.root))
 		}
-		r.stubs.take(old.stubs)
+		r.stubs.drop(old.stubs)
 		old = row{}
 	}
 	now := row{last: e.last, covers: old.covers, size: old.size + uint32(e.size()), state: max(old.state, rowKnown)}
 	if e.snapshot == nil && old.state != rowNone {
-		b.append(book, e.pages)
+		b.append(bookKey, e.root, e.pages)
 		now.stubs = old.stubs
-		r.remember(&now, e.pages)
+		r.remember(&now, e.pages, final)
 		return now
 	}
-	if covered := append(r.stubs.take(old.stubs), stubsOf(e.covered)...); len(covered) > 0 {
+	r.history = r.stubs.take(r.history[:0], old.stubs)
+	for stub := range eachStub(e.covered) {
+		r.history = append(r.history, stub...)
+	}
+	if covered := r.history; len(covered) > 0 {
 		if old.covers == 0 {
-			b.set(history, append(r.shelf[:], covered...))
+			b.set(historyKey, e.root, r.shelf[:], covered)
 		} else {
-			b.append(history, covered)
+			b.append(historyKey, e.root, covered)
 		}
 		now.covers += uint32(len(covered) / stubSize)
 	}
-	value := make([]byte, 0, idSize+len(e.snapshot)+len(e.pages))
-	value = append(append(append(value, r.shelf[:]...), e.snapshot...), e.pages...)
-	b.set(book, value)
-	now.size = uint32(len(value))
-	r.remember(&now, e.pages)
+	b.set(bookKey, e.root, r.shelf[:], e.snapshot, e.pages)
+	now.size = uint32(idSize + len(e.snapshot) + len(e.pages))
+	r.remember(&now, e.pages, final)
 	return now
 }
 
 // remember keeps the stubs of pages that were added to a row, if there is room.
-func (r *rebuild) remember(now *row, pages []byte) {
-	if now.state != rowKnown {
+func (r *rebuild) remember(now *row, pages []byte, final bool) {
+	if now.state != rowKnown || final {
 		return
 	}
 	var ok bool
 	if now.stubs, ok = r.stubs.push(now.stubs, pages); !ok {
-		r.stubs.take(now.stubs)
+		r.stubs.drop(now.stubs)
 		now.state, now.stubs = rowLong, 0
 	}
 }

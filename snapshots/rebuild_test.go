@@ -94,11 +94,13 @@ func TestARebuiltShelfEqualsTheLog(t *testing.T) {
 				name string
 				bounds
 			}{
-				{"the script alone", bounds{changes, all.bytes, 0, 0}},
-				{"plain commands", bounds{changes, all.bytes, all.rows, all.stubs}},
-				{"no stubs are known", bounds{changes, all.bytes, all.rows, 0}},
-				{"some stubs are known", bounds{changes, all.bytes, all.rows, 20}},
-				{"some rows are known", bounds{changes, all.bytes, 15, all.stubs}},
+				{"the script alone", bounds{changes, all.bytes, 0, 0, 1 << 10, 1 << 11}},
+				{"plain commands, all in memory", bounds{changes, all.bytes, all.rows, all.stubs, all.chunk, all.fold}},
+				{"plain commands", bounds{changes, all.bytes, all.rows, all.stubs, 1 << 10, 1 << 11}},
+				{"few bytes at a time", bounds{all.changes, 300, all.rows, all.stubs, 100, 1 << 14}},
+				{"no stubs are known", bounds{changes, all.bytes, all.rows, 0, 1 << 10, 1 << 12}},
+				{"some stubs are known", bounds{changes, all.bytes, all.rows, 20, 1 << 8, 1 << 12}},
+				{"some rows are known", bounds{changes, all.bytes, 15, all.stubs, 1 << 10, 1 << 13}},
 			} {
 				w := newShelfWorld(t, redistest.Start(t))
 				w.log, w.shelf.rebuild = &history.log, tc.bounds
@@ -133,7 +135,7 @@ func TestARebuiltShelfEqualsTheLog(t *testing.T) {
 // owner's reader calls hit when it has read so many records.
 func rebuilding(t *testing.T, address string, seed uint64) *storm {
 	s := newStorm(newShelfWorld(t, address), seed, 30)
-	s.shelf.rebuild.changes = 25
+	s.shelf.rebuild.changes, s.shelf.rebuild.chunk, s.shelf.rebuild.fold = 25, 1<<10, 4<<10
 	s.own(1 << 20)
 	s.steps(800)
 	s.settled()
@@ -206,6 +208,13 @@ func TestRedisFailsWhileTheShelfIsRebuilt(t *testing.T) {
 				e.client().RPush(e.t.Context(), k.book(root), "a list")
 			}
 		},
+		"somebody else rebuilds it, too": func(e env) {
+			b := openShelf(e.t, e.server.Address).Books(1, e.domain)
+			if err := b.Restore(e.t.Context(), e.log.read, map[int32]int64{e.log.partition: e.log.end()}, func(int) {}); err != nil {
+				e.t.Error(err)
+			}
+			b.Drop(e.log.partition)
+		},
 		"somebody else begins it anew": func(e env) {
 			k := keysOf(e.domain.Name, e.log.partition)
 			e.client().Set(e.t.Context(), k.mark(), mark{origin: originOf("c", e.domain.EventsID), shelf: newShelfID(), at: time.Now()}.encode(), 0)
@@ -230,7 +239,7 @@ func TestRedisFailsWhileTheShelfIsRebuilt(t *testing.T) {
 func TestAnOldDumpComesBackWhileTheShelfIsRebuilt(t *testing.T) {
 	server := redistest.Own(t)
 	s := newStorm(newShelfWorld(t, server.Address), 1, 30)
-	s.shelf.rebuild.changes = 25
+	s.shelf.rebuild.changes, s.shelf.rebuild.chunk, s.shelf.rebuild.fold = 25, 1<<10, 4<<10
 	s.own(1 << 20)
 	s.steps(300)
 	s.settled()
@@ -257,14 +266,10 @@ func TestALateRebuild(t *testing.T) {
 			if err := k.find(t.Context(), w.log.now); err != nil {
 				t.Fatal(err)
 			}
-			late := newRebuild(k.keys, k.mark.shelf, usualBounds)
-			var changes []change
-			for i := range w.log.records {
-				changes = append(changes, changesOf(&w.log.records[i])...)
-			}
-			b := late.plan(editsOf(w.log.partition, changes))
-			if len(b.sets) != 2*20 || len(b.asked) != 0 {
-				t.Fatalf("%d keys and %d edits: this shows nothing", len(b.sets)/2, len(b.asked))
+			late := w.planner(k)
+			b, _ := late.plan(foldOf(true, w.log.records...), 0)
+			if len(b.sets) != 20 || len(b.asked) != 0 {
+				t.Fatalf("%d keys and %d edits: this shows nothing", len(b.sets), len(b.asked))
 			}
 			var before map[string]string
 			successor := func() {
@@ -281,7 +286,7 @@ func TestALateRebuild(t *testing.T) {
 			} else {
 				own.client.AddHook(beforeTransactions(successor))
 			}
-			if _, err := own.rewrite(t.Context(), k.keys, k.raw, k.next(w.log.end()), b); err != errMoved {
+			if _, err := own.rewrite(t.Context(), k.keys, k.raw, k.next(w.log.end()), late.shelf, b); err != errMoved {
 				t.Errorf("it was told %v", err)
 			}
 			after := w.rows()
@@ -297,6 +302,27 @@ func TestALateRebuild(t *testing.T) {
 			}
 		})
 	}
+}
+
+// planner is one of a rebuild that the keeper is at.
+func (w *shelfWorld) planner(k *keeper) *rebuild {
+	memory := w.shelf.memory.begin(usualBounds, func() int { return 0 }, false)
+	w.t.Cleanup(memory.end)
+	return newRebuild(k.keys, k.partition, usualBounds, memory)
+}
+
+// foldOf folds records, each into a chunk of its own.
+func foldOf(last bool, records ...log.Record) *fold {
+	f := newFold()
+	f.last = last
+	for i := range records {
+		for _, c := range changesOf(&records[i]) {
+			entry := entryOfChange(&c)
+			f.chunks = append(f.chunks, chunk{bytes: make([]byte, 0, linkSize+len(entry))})
+			f.add(c.root, entry)
+		}
+	}
+	return f
 }
 
 // beforeTransactions is called before one is sent that holds writes.
@@ -327,21 +353,21 @@ func TestABatchOfARebuildIsAskedForTwice(t *testing.T) {
 	if err := k.find(t.Context(), w.log.now); err != nil {
 		t.Fatal(err)
 	}
-	known := newRebuild(k.keys, k.mark.shelf, usualBounds)
+	known := w.planner(k)
 	var was string
 	var next mark
-	var b batch
+	var b *batch
 	for sequence := uint32(1); sequence <= 2; sequence++ { // the second one appends
-		p := w.log.page(rootOf(2), sequence, "b", noon)
-		was, next = k.raw, k.next(p.Offset+1)
-		b = known.plan(editsOf(w.log.partition, changesOf(&w.log.records[sequence])))
-		if err := k.rewrite(t.Context(), b, next.offset); err != nil {
+		w.log.page(rootOf(2), sequence, "b", noon)
+		was = k.raw
+		b, _ = known.plan(foldOf(false, w.log.records[sequence]), 0)
+		if err := k.rewrite(t.Context(), b, known.shelf, newShelfID(), 0); err != nil {
 			t.Fatal(err)
 		}
 		next = k.mark
 	}
 	before := w.rows()
-	if _, err := w.shelf.rewrite(t.Context(), k.keys, was, next, b); err != nil {
+	if _, err := w.shelf.rewrite(t.Context(), k.keys, was, next, known.shelf, b); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
 	if after := w.rows(); len(after) != 1 || !maps.Equal(before, after) {
@@ -349,44 +375,57 @@ func TestABatchOfARebuildIsAskedForTwice(t *testing.T) {
 	}
 }
 
-// Of many partitions that have a long way to go, two read ahead at a time.
+// Of many partitions that have a long way to go, two read ahead at a time; of those
+// that are rebuilt, which need all of the memory, one.
 func TestLongCatchUpsAtATime(t *testing.T) {
-	w := newShelfWorld(t, redistest.Start(t))
-	const partitions = 3 * longOnes
-	var now, most, begun atomic.Int64
-	goOn := make(chan struct{})
-	read := func(context.Context, map[int32]log.Span, func(*log.Record) error) error {
-		n := now.Add(1)
-		defer now.Add(-1)
-		begun.Add(1)
-		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
-		}
-		<-goOn
-		return nil
-	}
-	var all sync.WaitGroup
-	for p := range int32(partitions) {
-		all.Go(func() {
-			b := w.shelf.Books(1, w.domain)
-			if err := b.Restore(t.Context(), read, map[int32]int64{p: longWay + 1}, func(int) {}); err != nil {
-				t.Error(err)
+	for name, tc := range map[string]struct{ mark, atATime int64 }{
+		"from a mark on":       {1, longOnes},
+		"from the log's start": {0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newShelfWorld(t, redistest.Start(t))
+			const partitions = 3 * longOnes
+			for p := range int32(partitions) {
+				m := mark{origin: originOf("c", w.domain.EventsID), shelf: newShelfID(), offset: tc.mark, at: time.Now()}
+				w.client().Set(t.Context(), keysOf(w.domain.Name, p).mark(), m.encode(), 0)
 			}
-			b.Drop(p)
+			var now, most, begun atomic.Int64
+			goOn := make(chan struct{})
+			read := func(context.Context, map[int32]log.Span, func(*log.Record) error) error {
+				n := now.Add(1)
+				defer now.Add(-1)
+				begun.Add(1)
+				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+				}
+				<-goOn
+				return nil
+			}
+			var all sync.WaitGroup
+			for p := range int32(partitions) {
+				all.Go(func() {
+					b := w.shelf.Books(1, w.domain)
+					if err := b.Restore(t.Context(), read, map[int32]int64{p: longWay + 2}, func(int) {}); err != nil {
+						t.Error(err)
+					}
+					b.Drop(p)
+				})
+			}
+			for released := range int64(partitions) {
+				eventually(t, "as many as may read", func() bool { return begun.Load() == min(released+tc.atATime, partitions) })
+				goOn <- struct{}{}
+			}
+			all.Wait()
+			if most.Load() != tc.atATime {
+				t.Errorf("%d read at a time, want %d", most.Load(), tc.atATime)
+			}
+			// A short one waits for nobody.
+			for range longOnes {
+				w.shelf.long <- struct{}{}
+			}
+			w.shelf.reading <- struct{}{}
+			w.log.page(rootOf(1), 1, "a", noon)
+			w.own(1)
+			w.check(rootOf(1))
 		})
 	}
-	for released := range int64(partitions) {
-		eventually(t, "as many as may read", func() bool { return begun.Load() == min(released+longOnes, partitions) })
-		goOn <- struct{}{}
-	}
-	all.Wait()
-	if most.Load() != longOnes {
-		t.Errorf("%d read at a time, want %d", most.Load(), longOnes)
-	}
-	// A short one waits for nobody.
-	for range longOnes {
-		w.shelf.long <- struct{}{}
-	}
-	w.log.page(rootOf(1), 1, "a", noon)
-	w.own(1)
-	w.check(rootOf(1))
 }

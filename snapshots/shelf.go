@@ -66,7 +66,9 @@ type Shelf struct {
 	checked atomic.Bool  // Redis is what it must be
 
 	long    chan struct{} // holds one for each long catch-up that goes on
+	reading chan struct{} // holds one while a long rebuild reads the log
 	rebuild bounds
+	memory  *memory
 	looks   looks // of owners
 	finds   looks // of whoever asks for a root: owners don't wait for long rows of those
 }
@@ -77,7 +79,7 @@ func newShelf(client redis.UniversalClient, o Options) *Shelf {
 		looks: looks{script: redis.NewScript(lookSource), args: []any{firstStubs * stubSize, lookBytes}},
 		finds: looks{script: redis.NewScript(findSource), args: []any{findBytes}},
 		log:   o.Logger, metrics: o.Metrics, options: o, room: waitingBytes,
-		long: make(chan struct{}, longOnes), rebuild: usualBounds,
+		long: make(chan struct{}, longOnes), reading: make(chan struct{}, 1), rebuild: usualBounds, memory: newMemory(),
 	}
 }
 
@@ -87,6 +89,14 @@ func (s *Shelf) Books(limit int, domain log.Domain) *Books {
 	b := NewBooks(limit)
 	b.shelf, b.domain = s, domain
 	return b
+}
+
+// Trouble says what is wrong with Redis just now, "" if nothing is.
+func (s *Shelf) Trouble() string {
+	if !s.trouble.Load() {
+		return ""
+	}
+	return "snapshots.address: Redis at " + s.options.Address + " does not answer as it must: books that are not in memory are read from the log, which is slow"
 }
 
 // Close closes the connections.
@@ -101,8 +111,18 @@ func keysOf(domain string, partition int32) keys {
 }
 
 func (k keys) mark() string                 { return k.prefix + "mark" }
-func (k keys) book(root log.Root) string    { return k.prefix + "b:" + string(root[:]) }
-func (k keys) history(root log.Root) string { return k.prefix + "h:" + string(root[:]) }
+func (k keys) book(root log.Root) string    { return string(k.append(nil, bookKey, root)) }
+func (k keys) history(root log.Root) string { return string(k.append(nil, historyKey, root)) }
+
+// The kinds of keys that a root has.
+const (
+	bookKey    = 'b'
+	historyKey = 'h'
+)
+
+func (k keys) append(b []byte, kind byte, root log.Root) []byte {
+	return append(append(append(b, k.prefix...), kind, ':'), root[:]...)
+}
 
 func (k keys) of(roots []log.Root) []string {
 	all := make([]string, 0, 1+2*len(roots))
@@ -168,7 +188,7 @@ func text(answer any) (string, error) {
 // put writes a batch, if the mark still is the one that it begins at. It gives
 // how many books had to be given up.
 func (s *Shelf) put(ctx context.Context, k keys, was string, next mark, edits []*edit) (lost int, err error) {
-	names, args := scriptArgs(k, was, next, edits)
+	names, args := scriptArgs(k, was, next, next.shelf, edits)
 	err = s.run(ctx, func(ctx context.Context) (err error) {
 		lost, err = s.write.Run(ctx, s.client, names, args...).Int()
 		return err
@@ -183,10 +203,10 @@ func (s *Shelf) put(ctx context.Context, k keys, was string, next mark, edits []
 }
 
 // scriptArgs are the keys and arguments of write.lua.
-func scriptArgs(k keys, was string, next mark, edits []*edit) (names []string, args []any) {
+func scriptArgs(k keys, was string, next mark, of shelfID, edits []*edit) (names []string, args []any) {
 	roots := make([]log.Root, len(edits))
 	args = make([]any, 0, 3+5*len(edits))
-	args = append(args, was, next.encode(), next.shelf[:])
+	args = append(args, was, next.encode(), of[:])
 	for i, e := range edits {
 		roots[i] = e.root
 		args = append(args, e.args()...)

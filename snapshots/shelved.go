@@ -56,6 +56,7 @@ func (b *Books) restoreShelf(ctx context.Context, read Reader, ends map[int32]in
 	}
 	for p, stop := range ends {
 		k := newKeeper(b.shelf, b.domain, p, stop)
+		k.free = b.free
 		err := k.bring(ctx, counting, func(context.Context) (int64, error) { return stop, nil })
 		if errors.Is(err, errRedis) || errors.Is(err, errMoved) {
 			k.log.Error("took over without the shelf: books are searched for in the log until it is there", "error", err)

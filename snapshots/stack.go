@@ -42,23 +42,31 @@ func (s *stack) push(top uint32, pages []byte) (uint32, bool) {
 	return top, true
 }
 
-// take takes all from the top down, and gives them in the order of their pages.
-func (s *stack) take(top uint32) (stubs []byte) {
-	n := 0
-	for at := top; at != 0; at = s.all[at].before {
+// take takes all from the top down, and appends them in the order of their pages.
+func (s *stack) take(b []byte, top uint32) []byte {
+	n := s.drop(top)
+	b = append(b, make([]byte, n*stubSize)...)
+	for at, end := top, len(b); n > 0; n-- { // they are free, and nobody has used them yet
+		one := &s.all[at]
+		copy(b[end-stubSize:end], one.stub[:])
+		at, end = one.before, end-stubSize
+	}
+	return b
+}
+
+// drop lets go of all from the top down, and says how many.
+func (s *stack) drop(top uint32) (n int) {
+	if top == 0 {
+		return 0
+	}
+	n = 1
+	at := top
+	for ; s.all[at].before != 0; at = s.all[at].before {
 		n++
 	}
-	stubs = make([]byte, n*stubSize)
-	for at := top; at != 0; {
-		n--
-		one := &s.all[at]
-		copy(stubs[n*stubSize:], one.stub[:])
-		next := one.before
-		one.before, s.free = s.free, at
-		s.used--
-		at = next
-	}
-	return stubs
+	s.all[at].before, s.free = s.free, top
+	s.used -= n
+	return n
 }
 
 // eachStub gives the stubs in entries of pages.
@@ -72,11 +80,4 @@ func eachStub(entries []byte) iter.Seq[[]byte] {
 			entries = entries[size:]
 		}
 	}
-}
-
-func stubsOf(entries []byte) (stubs []byte) {
-	for stub := range eachStub(entries) {
-		stubs = append(stubs, stub...)
-	}
-	return stubs
 }

@@ -15,15 +15,16 @@ var errHalf = errors.New("a batch was taken in part only")
 // at: WATCH sees to it that nobody moves it between that question and the batch, and
 // MULTI that no dump has a part of it. An error says nothing about what was
 // written; it may be asked for the same again.
-func (s *Shelf) rewrite(ctx context.Context, k keys, was string, next mark, b batch) (lost int, err error) {
+func (s *Shelf) rewrite(ctx context.Context, k keys, was string, next mark, of shelfID, b *batch) (lost int, err error) {
 	moved, to := false, next.encode()
 	err = s.run(ctx, func(ctx context.Context) error {
 		err := s.client.Watch(ctx, func(tx *redis.Tx) error {
 			is, err := tx.Get(ctx, k.mark()).Result()
-			if moved = err == nil && is != to && is != was || err == redis.Nil; moved || err != nil || is == to {
+			gone := err == redis.Nil || redis.HasErrorPrefix(err, "WRONGTYPE") // what somebody else put there
+			if moved = gone || err == nil && is != to && is != was; moved || err != nil || is == to {
 				return err
 			}
-			lost, err = transact(ctx, tx, k, was, next, b)
+			lost, err = transact(ctx, tx, k, was, next, of, b)
 			return err
 		}, k.mark())
 		if moved = moved || err == redis.TxFailedErr || lost < 0; moved {
@@ -43,16 +44,13 @@ func (s *Shelf) rewrite(ctx context.Context, k keys, was string, next mark, b ba
 // transact has the script move the mark, and do what needs it; then come the plain
 // commands. The script travels with them: one that Redis has forgotten would fail
 // alone.
-func transact(ctx context.Context, tx *redis.Tx, k keys, was string, next mark, b batch) (lost int, err error) {
+func transact(ctx context.Context, tx *redis.Tx, k keys, was string, next mark, of shelfID, b *batch) (lost int, err error) {
 	var moves *redis.Cmd
 	done, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		names, args := scriptArgs(k, was, next, b.asked)
+		names, args := scriptArgs(k, was, next, of, b.asked)
 		moves = p.Eval(ctx, writeSource, names, args...)
-		if len(b.sets) > 0 {
-			p.MSet(ctx, b.sets...) // one answer to read, instead of one for each
-		}
-		for i := range b.appends {
-			p.Do(ctx, "APPEND", b.appends[i].key, b.appends[i].value)
+		for _, args := range b.commands() {
+			p.Do(ctx, args...)
 		}
 		if len(b.deletes) > 0 {
 			p.Del(ctx, b.deletes...)

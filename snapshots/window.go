@@ -17,8 +17,8 @@ const (
 // digest stands for a command's id, which may be any string.
 type digest [16]byte
 
-func digestOf(commandID string) digest {
-	if commandID == "" {
+func digestOf[ID string | []byte](commandID ID) digest {
+	if len(commandID) == 0 {
 		return digest{}
 	}
 	var usual [64]byte // as long as ids are, they are not copied to the heap

@@ -17,25 +17,36 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// adminServer is the port for operators: /healthz, /metrics and /debug/pprof.
+// adminServer is the port for operators: /healthz, /readyz, /metrics and /debug/pprof.
 type adminServer struct {
 	net.Listener
 	server   *http.Server
 	registry *prometheus.Registry
+	troubles []func() string // what a process does without, "" if there is nothing; set before serve
 }
 
 func newAdminServer(l net.Listener) *adminServer {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a := &adminServer{Listener: l, registry: registry}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return &adminServer{
-		Listener: l, registry: registry,
-		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
+	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return a
+}
+
+// ready says that calls are taken, and what is amiss all the same.
+func (a *adminServer) ready(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, "ok")
+	for _, trouble := range a.troubles {
+		if said := trouble(); said != "" {
+			fmt.Fprintln(w, said)
+		}
 	}
 }
 

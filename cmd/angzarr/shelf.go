@@ -35,6 +35,7 @@ func (p *process) shelve(ctx context.Context, c *config.Config, meter metric.Met
 		return nil, err
 	}
 	p.shelf = shelf
+	p.admin.troubles = append(p.admin.troubles, shelf.Trouble)
 	p.closers = append(p.closers, shelf.Close)
 	return func(domain log.Domain) *snapshots.Books { return shelf.Books(limit, domain) }, nil
 }

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,6 +58,46 @@ func TestServeRefusesARedis(t *testing.T) {
 	if strings.Contains(said, "\n") || !strings.HasPrefix(said, "angzarr: snapshots: ") || !strings.Contains(said, "set maxmemory-policy noeviction") {
 		t.Errorf("it said %q", said)
 	}
+}
+
+// A Redis that is away keeps no process from starting: it says so, with the setting
+// that may be wrong, until Redis is there.
+func TestServeWithoutItsRedis(t *testing.T) {
+	t.Parallel()
+	b := logtest.Start(t)
+	domain := b.Domain("shelf")
+	_, logic := serveSlowLogic(t, func(context.Context, int32) error { return nil })
+	redis := redistest.Own(t)
+	redis.Kill()
+	r := start(t, shelfConfig(t, b, domain, logic, redis.Address), "serve", "--config", "angzarr.yaml")
+	ready := r.wait(t, `msg=ready listen=(\S+) admin=(\S+)`)
+	if !regexp.MustCompile(`level=ERROR .*snapshots\.address.*address=` + redis.Address).MatchString(r.all()) {
+		t.Errorf("it said %s", r.all())
+	}
+	said := func() string {
+		answer, err := http.Get("http://" + ready[2] + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		if answer.StatusCode != http.StatusOK || !strings.HasPrefix(string(text), "ok\n") {
+			t.Errorf("/readyz: %s: %s", answer.Status, text)
+		}
+		return string(text)
+	}
+	if err := callOnce(t.Context(), ready[1], domain, uuid.New()); err != nil {
+		t.Error(err)
+	}
+	if s := said(); !strings.Contains(s, "snapshots.address") || !strings.Contains(s, redis.Address) {
+		t.Errorf("while Redis is away, /readyz says %q", s)
+	}
+	redis.Run()
+	r.wait(t, `the shelf is complete again`)
+	if s := said(); s != "ok\n" {
+		t.Errorf("once Redis is there, /readyz says %q", s)
+	}
+	r.stop(t, syscall.SIGTERM)
 }
 
 func shelfConfig(t *testing.T, b *logtest.Broker, domain, logic, redis string) (dir string) {
