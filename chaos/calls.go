@@ -1,11 +1,13 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -18,15 +20,22 @@ import (
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-// call gives a command to a front door, and remembers what it was told.
-func (l *load) call(to *target, t try, deadline time.Duration, slot int) result {
+// ask gives a command to a front door.
+func (l *load) ask(t *try, deadline time.Duration, slot int) {
 	t.Way = fmt.Sprint("door ", slot)
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	t.Call = l.now()
-	response, err := l.fleet.slots[slot].door.Handle(ctx, bookOf(l.domain, &t))
+	response, err := l.fleet.slots[slot].door.Handle(ctx, bookOf(l.domainOf(t), t))
 	t.Return = l.now()
 	t.answered(response, err, ctx.Err() != nil)
+}
+
+func (l *load) domainOf(t *try) string { return cmp.Or(t.Domain, l.domain) }
+
+// call gives a command to a front door, and remembers what it was told.
+func (l *load) call(to *target, t try, deadline time.Duration, slot int) result {
+	l.ask(&t, deadline, slot)
 	switch {
 	case t.Result == acked:
 		last := t.Pages[len(t.Pages)-1]
@@ -51,6 +60,14 @@ func (t *try) answered(response *pb.SynchronousProcessingResponse, err error, la
 		t.Result = wrong
 		if at, ok := refusedAt(t.Said); ok {
 			t.Result, t.At = refused, at
+		}
+		if t.Wish != nil {
+			t.Result = refused
+		}
+	case codes.NotFound:
+		t.Result = wrong
+		if t.Wish != nil && strings.HasPrefix(t.Said, "no such ") { // as the examples say it
+			t.Result = refused
 		}
 	case codes.Aborted:
 		t.Result = wrong
@@ -103,7 +120,8 @@ func actual(st *status.Status) (uint32, bool) {
 // produce writes a command to its topic, as any Kafka client may.
 func (l *load) produce(t try) {
 	t.Way = topicWay
-	value, err := proto.Marshal(bookOf(l.domain, &t))
+	domain := l.domainOf(&t)
+	value, err := proto.Marshal(bookOf(domain, &t))
 	if err != nil {
 		panic("chaos: " + err.Error()) // made here
 	}
@@ -111,7 +129,7 @@ func (l *load) produce(t try) {
 	defer cancel()
 	t.Call, t.Return = l.now(), forever
 	err = l.writer.Write(ctx, &log.Record{
-		Topic: log.CommandsTopic(l.domain), Partition: partitioning.Of(t.Root, int32(l.o.Partitions)), Key: t.Root[:], Value: value,
+		Topic: log.CommandsTopic(domain), Partition: partitioning.Of(t.Root, int32(l.o.Partitions)), Key: t.Root[:], Value: value,
 	})
 	if t.Result = produced; err != nil {
 		t.Result, t.Said = doubtful, err.Error() // it may be there all the same

@@ -16,21 +16,27 @@ type finding struct {
 	Root  log.Root
 	ID    string
 	Text  string
+	// Waits says that it is about something that is not there, and may yet come.
+	Waits bool
 }
 
 func (f finding) String() string { return fmt.Sprintf("%s: %s", f.Proof, f.Text) }
 
-// proofs are all that is checked, in the order in which they are told.
-var proofs = []struct {
+// proof is one thing that is checked.
+type proof struct {
 	name  string
 	prove func(*judge)
-}{
+}
+
+// proofs are all that is checked, in the order in which they are told.
+var proofs = []proof{
 	{"numbering", (*judge).numbering},
 	{"once", (*judge).once},
 	{"acknowledged", (*judge).acknowledged},
 	{"refused", (*judge).refused},
 	{"answers", (*judge).answers},
 	{"outcomes", (*judge).outcomes},
+	{"one outcome", (*judge).oneEach},
 	{"dead letters", (*judge).deadLetters},
 	{"books", (*judge).books},
 	{"shelf", (*judge).shelf},
@@ -51,6 +57,12 @@ type judge struct {
 
 // check says all that is wrong.
 func check(tries []try, e evidence) []finding {
+	j := newJudge(tries, e)
+	j.prove(proofs)
+	return j.found
+}
+
+func newJudge(tries []try, e evidence) *judge {
 	j := &judge{
 		tries: tries, evidence: e, commands: byID(tries),
 		pages: make(map[string][]stored), roots: make(map[log.Root][]stored),
@@ -59,17 +71,26 @@ func check(tries []try, e evidence) []finding {
 		j.pages[p.ID] = append(j.pages[p.ID], p)
 		j.roots[p.Root] = append(j.roots[p.Root], p)
 	}
+	return j
+}
+
+func (j *judge) prove(proofs []proof) {
 	for _, p := range proofs {
 		j.proof = p.name
 		before := len(j.found)
 		p.prove(j)
 		slices.SortStableFunc(j.found[before:], func(a, b finding) int { return cmp.Compare(a.Text, b.Text) })
 	}
-	return j.found
 }
 
 func (j *judge) wrong(root log.Root, id, format string, args ...any) {
-	j.found = append(j.found, finding{j.proof, root, id, fmt.Sprintf(format, args...)})
+	j.found = append(j.found, finding{Proof: j.proof, Root: root, ID: id, Text: fmt.Sprintf(format, args...)})
+}
+
+// missing says what is not there.
+func (j *judge) missing(root log.Root, id, format string, args ...any) {
+	j.wrong(root, id, format, args...)
+	j.found[len(j.found)-1].Waits = true
 }
 
 // numbering: a root's pages are 1, 2, 3, … in the order of the log, in the

@@ -43,7 +43,7 @@ func (w *world) apply(id string, root log.Root, o order) (pages []page) {
 		s = state{s.Last + 1, value}
 		p := page{s.Last, event{value, i + 1, len(after), id}.String()}
 		pages = append(pages, p)
-		w.e.Pages = append(w.e.Pages, stored{p, root, id, partitioning.Of(root, w.e.Partitions), int64(len(w.e.Pages))})
+		w.e.Pages = append(w.e.Pages, stored{p, root, id, partitioning.Of(root, w.e.Partitions), int64(len(w.e.Pages)), text(p.Event)})
 	}
 	w.states[root], w.e.Books[root] = s, s
 	return pages
@@ -160,14 +160,14 @@ func TestWrongHistoriesAreFound(t *testing.T) {
 			w.tried(try{ID: "a", Root: one, Order: order{add, 3, 5}, Result: refused, At: w.states[one]})
 		}},
 		{"an answer that nobody may get", "answers", "command y", func(w *world) { w.tried(try{ID: "y", Result: wrong, Code: codes.DataLoss}) }},
-		{"two outcomes", "outcomes", "command e is in the commands topic 1 times, and has 2 outcomes", func(w *world) {
+		{"two outcomes", "one outcome", "command e is in the commands topic 1 times, and has 2 outcomes", func(w *world) {
 			w.e.Outcomes = append(w.e.Outcomes, w.e.Outcomes[0])
 		}},
-		{"no outcome", "outcomes", "command f is in the commands topic 1 times, and has 0 outcomes", func(w *world) { w.e.Outcomes = w.e.Outcomes[:1] }},
-		{"an outcome of nothing", "outcomes", "command x has an outcome", func(w *world) {
+		{"no outcome", "one outcome", "command f is in the commands topic 1 times, and has 0 outcomes", func(w *world) { w.e.Outcomes = w.e.Outcomes[:1] }},
+		{"an outcome of nothing", "one outcome", "command x has an outcome", func(w *world) {
 			w.e.Outcomes = append(w.e.Outcomes, outcome{ID: "x", Code: codes.Aborted})
 		}},
-		{"a produced command is lost", "outcomes", "command e was produced 1 times, and is in the commands topic 0 times", func(w *world) {
+		{"a produced command is lost", "one outcome", "command e was produced 1 times, and is in the commands topic 0 times", func(w *world) {
 			delete(w.e.Commands, "e")
 			w.e.Outcomes = w.e.Outcomes[1:]
 		}},

@@ -20,6 +20,7 @@ type load struct {
 	roots   []*target
 	writer  *log.Writer
 	stopped chan struct{}
+	shop    *shop // nil without a market
 }
 
 // target is a root, and what clients think of it: other clients may know better.
@@ -46,12 +47,16 @@ func newLoad(r *runner, writer *log.Writer) *load {
 	l := &load{runner: r, history: &history{}, begun: time.Now(), writer: writer, stopped: make(chan struct{})}
 	random := rand.New(rand.NewPCG(r.o.Seed, 2))
 	for i := range r.o.Roots {
-		t := &target{counter: i%2 == 0}
-		binary.BigEndian.PutUint64(t.root[:8], random.Uint64())
-		binary.BigEndian.PutUint64(t.root[8:], random.Uint64())
-		l.roots = append(l.roots, t)
+		l.roots = append(l.roots, &target{root: newRoot(random), counter: i%2 == 0})
 	}
 	return l
+}
+
+// newRoot draws one.
+func newRoot(random *rand.Rand) (root log.Root) {
+	binary.BigEndian.PutUint64(root[:8], random.Uint64())
+	binary.BigEndian.PutUint64(root[8:], random.Uint64())
+	return root
 }
 
 // run has clients give commands until stop is closed, and returns when all have

@@ -8,6 +8,9 @@
 //	                ▼                     │
 //	             history ──► check ◄── evidence
 //
+// Beside commands of its own the run has those of the examples: orders, which a
+// saga has the inventory reserve, and a projector that sums up what is left.
+//
 // What is checked are plain functions of a history (what callers were told) and
 // evidence (what the log says), so that each kind of harm can be made up in a
 // test. docs/guarantees.md says which promise each of them proves.

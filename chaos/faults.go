@@ -69,6 +69,10 @@ func (r *runner) suffer(ctx context.Context, f fault) error {
 		return r.redis.rewind(ctx, f.For)
 	case mute:
 		return r.redis.silent(ctx, f.For)
+	case unserved:
+		return r.stall.away(ctx, f.For)
+	case speechless:
+		return r.stall.silent(ctx, f.For)
 	}
 	return fmt.Errorf("there is no fault %q", f.Kind)
 }

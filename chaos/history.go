@@ -3,10 +3,14 @@ package chaos
 import (
 	"math"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/angzarr/angzarr-kafka/log"
+	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
 // result is what a client knows of a try once it is over.
@@ -36,10 +40,12 @@ const topicWay = "topic"
 // try is one time that a command was given, or a root was asked for.
 type try struct {
 	ID       string
+	Domain   string // the market's; empty, if it is the run's own
 	Root     log.Root
 	Order    order
-	Expected uint32 // the number that the first new page must get; 0 if unchecked
-	Way      string // a front door, or topicWay
+	Wish     proto.Message // what is asked of the market, instead of an order
+	Expected uint32        // the number that the first new page must get; 0 if unchecked
+	Way      string        // a front door, or topicWay
 
 	Call, Return int64 // nanoseconds since the run began
 
@@ -48,6 +54,13 @@ type try struct {
 	At     state  // if refused or seen; if mismatched its Last alone
 	Code   codes.Code
 	Said   string // the words of an error
+}
+
+func (t *try) command() *anypb.Any {
+	if t.Wish != nil {
+		return pack(t.Wish)
+	}
+	return text(t.Order.String())
 }
 
 // history is all that clients have tried.
@@ -82,6 +95,17 @@ type outcome struct {
 	Partition   int32
 	Offset      int64
 }
+
+// sent is a record of a commands topic.
+type sent struct {
+	Book *pb.CommandBook
+	At   log.Source
+	Time time.Time
+}
+
+func (s sent) id() string { return s.Book.CommandId }
+
+func (s sent) root() log.Root { return log.Root(s.Book.GetCover().GetRoot().GetValue()) }
 
 // evidence is what the log says once everything is at rest.
 type evidence struct {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -93,21 +94,30 @@ func stateOf(b *pb.EventBook) (s state, err error) {
 	return s, err
 }
 
-func text(s string) *anypb.Any {
-	a, err := anypb.New(wrapperspb.String(s))
+func text(s string) *anypb.Any { return pack(wrapperspb.String(s)) }
+
+func pack(message proto.Message) *anypb.Any {
+	a, err := anypb.New(message)
 	if err != nil {
-		panic("chaos: " + err.Error()) // a string can be marshalled
+		panic("chaos: " + err.Error()) // made here
 	}
 	return a
 }
 
-// textOf is "" for what is no text, which nobody here writes.
+// textOf is the text itself, or all that a message says.
 func textOf(a *anypb.Any) string {
-	s := &wrapperspb.StringValue{}
-	if a.UnmarshalTo(s) != nil {
-		return ""
+	message, err := a.UnmarshalNew()
+	if err != nil {
+		return fmt.Sprintf("%s, which can't be read: %v", a.GetTypeUrl(), err)
 	}
-	return s.Value
+	if s, ok := message.(*wrapperspb.StringValue); ok {
+		return s.Value
+	}
+	return said(message)
+}
+
+func said(message proto.Message) string {
+	return fmt.Sprintf("%s {%v}", message.ProtoReflect().Descriptor().FullName(), message)
 }
 
 func coverOf(domain string, root log.Root) *pb.Cover {
@@ -117,6 +127,6 @@ func coverOf(domain string, root log.Root) *pb.Cover {
 func bookOf(domain string, t *try) *pb.CommandBook {
 	return &pb.CommandBook{
 		Cover: coverOf(domain, t.Root), CommandId: t.ID,
-		Pages: []*pb.CommandPage{{Sequence: t.Expected, Command: text(t.Order.String())}},
+		Pages: []*pb.CommandPage{{Sequence: t.Expected, Command: t.command()}},
 	}
 }

@@ -3,6 +3,8 @@ package chaos
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
@@ -104,4 +106,5 @@ type stored struct {
 	ID        string // of the command, as the page's header says
 	Partition int32
 	Offset    int64
+	Packed    *anypb.Any // the event itself
 }

@@ -67,34 +67,63 @@ func (r reader) evidence(ctx context.Context) (e evidence, err error) {
 	if e.Pages, err = r.pages(ctx); err != nil {
 		return e, err
 	}
-	outcomes, err := r.topic(ctx, log.OutcomesTopic(r.domain))
+	if e.Outcomes, err = r.outcomes(ctx); err != nil {
+		return e, err
+	}
+	commands, err := r.commands(ctx)
 	if err != nil {
 		return e, err
 	}
-	for _, record := range outcomes {
+	e.Commands = countByID(commands)
+	e.DeadLetters, err = r.deadLetters(ctx)
+	return e, err
+}
+
+func (r reader) outcomes(ctx context.Context) (all []outcome, err error) {
+	records, err := r.topic(ctx, log.OutcomesTopic(r.domain))
+	if err != nil {
+		return nil, err
+	}
+	for _, record := range records {
 		o := &pb.Outcome{}
 		if err := proto.Unmarshal(record.Value, o); err != nil {
-			return e, fmt.Errorf("outcome at %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
+			return nil, fmt.Errorf("outcome at %s: %w", record.Source(), err)
 		}
-		e.Outcomes = append(e.Outcomes, outcome{o.CommandId, codes.Code(o.Code), o.Message, o.FirstPage, o.LastPage, record.Partition, record.Offset})
+		all = append(all, outcome{o.CommandId, codes.Code(o.Code), o.Message, o.FirstPage, o.LastPage, record.Partition, record.Offset})
 	}
-	commands, err := r.topic(ctx, log.CommandsTopic(r.domain))
+	return all, nil
+}
+
+func (r reader) commands(ctx context.Context) (all []sent, err error) {
+	records, err := r.topic(ctx, log.CommandsTopic(r.domain))
 	if err != nil {
-		return e, err
+		return nil, err
 	}
-	e.Commands = make(map[string]int)
-	for _, record := range commands {
+	for _, record := range records {
 		c := &pb.CommandBook{}
 		if err := proto.Unmarshal(record.Value, c); err != nil {
-			return e, fmt.Errorf("command at %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
+			return nil, fmt.Errorf("command at %s: %w", record.Source(), err)
 		}
-		e.Commands[c.CommandId]++
+		all = append(all, sent{c, record.Source(), record.Time})
 	}
-	dead, err := r.topic(ctx, log.DeadLettersTopic(r.domain))
-	for _, record := range dead {
-		e.DeadLetters = append(e.DeadLetters, fmt.Sprintf("%s (%s: %s)", record.Key, record.Header(log.HeaderDeadCause), record.Header(log.HeaderDeadMessage)))
+	return all, nil
+}
+
+func countByID(all []sent) map[string]int {
+	count := make(map[string]int)
+	for _, c := range all {
+		count[c.Book.CommandId]++
 	}
-	return e, err
+	return count
+}
+
+// deadLetters says of each whence it is, and why.
+func (r reader) deadLetters(ctx context.Context) (all []string, err error) {
+	records, err := r.topic(ctx, log.DeadLettersTopic(r.domain))
+	for _, record := range records {
+		all = append(all, fmt.Sprintf("%s (%s: %s)", record.Key, record.Header(log.HeaderDeadCause), record.Header(log.HeaderDeadMessage)))
+	}
+	return all, err
 }
 
 func (r reader) pages(ctx context.Context) (pages []stored, err error) {
@@ -113,8 +142,8 @@ func (r reader) pages(ctx context.Context) (pages []stored, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("page at %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 		}
-		said := textOf(&anypb.Any{TypeUrl: p.TypeURL, Value: p.Value})
-		pages = append(pages, stored{page{p.Sequence, said}, p.Root, p.Cause.CommandID, record.Partition, p.Offset})
+		packed := &anypb.Any{TypeUrl: p.TypeURL, Value: p.Value}
+		pages = append(pages, stored{page{p.Sequence, textOf(packed)}, p.Root, p.Cause.CommandID, record.Partition, p.Offset, packed})
 	}
 	return pages, nil
 }

@@ -160,5 +160,5 @@ func (t try) String() string {
 	case seen:
 		told = fmt.Sprintf("page %d, value %d", t.At.Last, t.At.Value)
 	}
-	return fmt.Sprintf("%9.4f to %s  %-8s %s%s by %s: %s %s", time.Duration(t.Call).Seconds(), end, t.ID, t.Order, expected, t.Way, t.Result, told)
+	return fmt.Sprintf("%9.4f to %s  %-8s %s%s by %s: %s %s", time.Duration(t.Call).Seconds(), end, t.ID, textOf(t.command()), expected, t.Way, t.Result, told)
 }

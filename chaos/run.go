@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,8 @@ type runner struct {
 	kafka      kafka
 	brokerBusy sync.Mutex
 	redis      *redis
+	market     *market // nil in a trial that is about something else
+	stall      *stall
 	fleet      *fleet
 	deck       []kind
 
@@ -54,7 +57,11 @@ type runner struct {
 // Run runs the deployment under faults, and checks it. What was done and what is
 // wrong is written to Out.
 func Run(ctx context.Context, o Options) error {
-	r := &runner{o: o, domain: fmt.Sprintf("chaos-%d-%d", o.Seed, time.Now().Unix()), deck: mixed}
+	suffix := fmt.Sprintf("%d-%d", o.Seed, time.Now().Unix())
+	r := &runner{o: o, domain: "chaos-" + suffix, deck: mixed}
+	if o.trial == nil || o.trial.market {
+		r.market = newMarket(suffix)
+	}
 	var err error
 	if r.dir, err = os.MkdirTemp("", "angzarr-chaos-"); err != nil {
 		return err
@@ -77,6 +84,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 	off := ""
 	if r.o.trial != nil {
 		r.deck, r.o.Duration, off = r.o.trial.deck, r.o.trial.lasts, r.o.trial.off
+		if r.o.trial.alone {
+			r.o.Clients, r.o.Roots = 0, 1
+		}
 	}
 	r.say("seed %d, %v, %d processes, %d roots, %d clients, snapshots in %s",
 		r.o.Seed, r.o.Duration, r.o.Processes, r.o.Roots, r.o.Clients, r.o.Snapshots)
@@ -98,6 +108,12 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer stop()
+	if r.market != nil {
+		if r.stall, err = newStall(ctx, r.market, r.dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.stall.end()) }()
+	}
 	config := func(_ int, listen, peers string) string { return r.config(listen, peers, address) }
 	if r.fleet, err = newFleet(binary, r.dir, []string{"CHAOS_SEAM=" + off}, r.o.Processes, config); err != nil {
 		return err
@@ -117,25 +133,35 @@ func (r *runner) suffering(ctx context.Context) error {
 	}
 	defer writer.Close()
 	l := newLoad(r, writer)
-	given := make(chan struct{})
-	go func() {
-		defer close(given)
-		l.run()
-	}()
+	var given sync.WaitGroup
+	given.Go(l.run)
+	if r.market != nil {
+		l.shop = newShop(l)
+		given.Go(l.shop.run)
+	}
 	faults := schedule(r.o.Seed, r.o.Duration, r.o.Processes, r.deck, r.possible)
 	done, err := r.inject(ctx, faults)
 	close(l.stopped)
-	<-given
+	given.Wait()
 	if err != nil {
 		return err
 	}
 	r.say("the clients have stopped; waiting for the rest to be answered")
-	e, err := r.read(ctx, l)
+	e, t, err := r.read(ctx, l)
 	if err != nil {
 		return err
 	}
-	r.report(l.history.tries, e, faults, done)
-	found := check(l.history.tries, e)
+	tries := l.history.tries
+	r.report(tries, e, faults, done)
+	found := check(tries, e)
+	if r.market != nil {
+		r.say("on the market: %s\n", t.text(r.market))
+		found = append(found, checkTrade(r.market, t, l.shop.history.tries)...)
+		if r.o.Duration >= time.Minute {
+			found = append(found, t.untried(r.market)...)
+		}
+		tries = slices.Concat(tries, l.shop.history.tries, t.tries(l.begun))
+	}
 	for _, crash := range r.fleet.crashed {
 		found = append(found, finding{Proof: "processes", Text: crash})
 	}
@@ -143,7 +169,7 @@ func (r *runner) suffering(ctx context.Context) error {
 		r.say("nothing is wrong")
 		return nil
 	}
-	r.tell(found, l.history.tries, e)
+	r.tell(found, tries, e.with(t))
 	return ErrWrong
 }
 
@@ -161,22 +187,39 @@ func (r *runner) possible(k kind) bool {
 	if k == broker {
 		return len(r.o.Brokers) == 0
 	}
-	return r.redis != nil || !k.ofRedis()
+	return (r.redis != nil || !k.ofRedis()) && (r.stall != nil || !k.ofMarket())
 }
 
 // read reads the log once it is at rest, and then asks owners that start anew
 // what they know.
-func (r *runner) read(ctx context.Context, l *load) (evidence, error) {
+func (r *runner) read(ctx context.Context, l *load) (e evidence, t trade, err error) {
 	admin, err := r.cluster.NewAdmin("angzarr/chaos")
 	if err != nil {
-		return evidence{}, err
+		return e, t, err
 	}
 	defer admin.Close()
 	log := reader{r.cluster, admin, r.domain}
 	if err := log.settle(ctx, r.patience()); err != nil {
-		return evidence{}, err
+		return e, t, err
+	}
+	if r.market != nil {
+		if err := log.settleTrade(ctx, r.market, l.shop.history.tries, r.o.Partitions, r.patience()); err != nil {
+			return e, t, err
+		}
 	}
 	r.fleet.endAll(syscall.SIGTERM)
+	if r.market != nil {
+		if t, err = log.trade(ctx, r.market, r.o.Partitions); err != nil {
+			return e, t, err
+		}
+	}
+	e, err = r.rest(ctx, l, log)
+	return e, t, err
+}
+
+// rest reads what all have left that have ended, and what one knows that takes
+// everything over.
+func (r *runner) rest(ctx context.Context, l *load, log reader) (evidence, error) {
 	e, err := log.evidence(ctx)
 	if err != nil {
 		return e, err
@@ -225,6 +268,12 @@ func (l *load) knownNow() map[log.Root]state {
 }
 
 func (r *runner) config(listen, peers, logic string) string {
+	services := fmt.Sprintf("  - {domain: %s, address: '%s'}\n", r.domain, logic)
+	if r.market != nil {
+		services = r.market.config(services, r.stall.address)
+	} else {
+		services = "business_logic:\n" + services
+	}
 	shelf := "type: memory"
 	if r.redis != nil {
 		shelf = "type: redis, address: '" + r.redis.address + "'"
@@ -239,6 +288,5 @@ admin: 127.0.0.1:0
 %s
 log: {type: kafka, brokers: [%s], partitions: %d, replication_factor: 1}
 snapshots: {%s}
-business_logic: [{domain: %s, address: '%s'}]
-`, listen, peered, strings.Join(r.cluster.Brokers, ", "), r.o.Partitions, shelf, r.domain, logic)
+%s`, listen, peered, strings.Join(r.cluster.Brokers, ", "), r.o.Partitions, shelf, services)
 }

@@ -22,10 +22,16 @@ const (
 	empty  kind = "redis lost"     // kill -9, and an empty one later
 	rewind kind = "redis old dump" // kill -9, and back with what it had some time ago
 	mute   kind = "redis hangs"    // SIGSTOP, and SIGCONT
+
+	unserved   kind = "services -9"   // the examples: kill -9
+	speechless kind = "services hang" // the examples: SIGSTOP, and SIGCONT
 )
 
 // ofRedis says that the fault is none of the processes'.
 func (k kind) ofRedis() bool { return k == flush || k == empty || k == rewind || k == mute }
+
+// ofMarket says that the fault is the examples'.
+func (k kind) ofMarket() bool { return k == unserved || k == speechless }
 
 // fault is one of a schedule.
 type fault struct {
@@ -37,7 +43,7 @@ type fault struct {
 
 func (f fault) String() string {
 	whom := fmt.Sprintf("process %d, ", f.Slot)
-	if f.Kind.ofRedis() || f.Kind == broker {
+	if f.Kind.ofRedis() || f.Kind.ofMarket() || f.Kind == broker {
 		whom = ""
 	}
 	return fmt.Sprintf("%6.1f s  %-14s %s%.1f s", f.At.Seconds(), f.Kind, whom, f.For.Seconds())
@@ -45,7 +51,7 @@ func (f fault) String() string {
 
 // mixed is a deck of faults, which is dealt again and again: so that a run has
 // all of them, the harmless ones not at the others' cost.
-var mixed = []kind{kill, hang, restart, scale, kill, broker, hang, blackout, kill, restart, flush, empty, rewind, mute}
+var mixed = []kind{kill, hang, restart, scale, kill, broker, hang, blackout, kill, restart, flush, empty, rewind, mute, unserved, speechless}
 
 // The session timeout is 6 s: who hangs longer has lost its partitions.
 const hangLeast, hangMost = 6500 * time.Millisecond, 9 * time.Second
@@ -79,6 +85,8 @@ func schedule(seed uint64, lasts time.Duration, processes int, deck []kind, poss
 			if r.IntN(4) == 0 {
 				f.For = min(between(r, 5*time.Second, longestAway), lasts/6)
 			}
+		case speechless:
+			f.For = between(r, time.Second, 4*time.Second) // well under the time that a call may take
 		case rewind, mute:
 			f.For = between(r, 2*time.Second, 10*time.Second)
 		}

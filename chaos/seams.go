@@ -16,19 +16,24 @@ type trial struct {
 	off   string // the rule, as internal/seam names it; none if all hold
 	deck  []kind
 	lasts time.Duration
+
+	market bool // with the examples' load
+	alone  bool // and without the run's own
 }
 
 // trials begin with one of a program in which all rules hold: its faults alone
 // find nothing.
 var trials = []trial{
-	{"", []kind{zombie}, 13 * time.Second},
+	{deck: []kind{zombie}, lasts: 13 * time.Second, market: true},
 	// Clients repeat commands without any fault.
-	{"ids", nil, 5 * time.Second},
+	{off: "ids", lasts: 5 * time.Second},
 	// An owner dies with commits under way, and the next one reads too little.
-	{"end", []kind{kill}, 12 * time.Second},
+	{off: "end", deck: []kind{kill}, lasts: 12 * time.Second},
 	// Owners that are about to commit fall silent, and go on when others own
 	// what they did.
-	{"fence", []kind{zombie}, 13 * time.Second},
+	{off: "fence", deck: []kind{zombie}, lasts: 13 * time.Second},
+	// Who sends a saga's commands dies before it remembers that.
+	{off: "offset", deck: []kind{kill, blackout}, lasts: 8 * time.Second, market: true, alone: true},
 }
 
 // attempts is how many runs a trial gets until one of them shows what is wrong:

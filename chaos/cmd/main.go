@@ -22,6 +22,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) == 5 && os.Args[1] == "examples" { // the checker starts itself so
+		if err := chaos.ServeExamples(ctx, os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, "chaos:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	o := chaos.Options{Out: os.Stdout, Root: "."}
 	flag.Uint64Var(&o.Seed, "seed", uint64(rand.Uint32()), "of the schedule of faults")
 	flag.DurationVar(&o.Duration, "for", 10*time.Minute, "how long clients give commands while faults happen")

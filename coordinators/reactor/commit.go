@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/calls"
+	"github.com/angzarr/angzarr-kafka/internal/seam"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"google.golang.org/grpc/codes"
@@ -138,6 +139,7 @@ func (w *Worker) commitPassed() {
 func (w *Worker) commit() {
 	parts := make(map[*part]bool)
 	var records []log.Record
+	var unmoved []partitioning.Offset // where the parts were, for a seam
 	bytes, n := 0, 0
 	for _, r := range w.ready {
 		size := recordsSize(r.records)
@@ -147,6 +149,9 @@ func (w *Worker) commit() {
 		n++
 		bytes += size
 		records = append(records, r.records...)
+		if seam.Apart && !parts[r.part] {
+			unmoved = append(unmoved, r.part.claim.Offset())
+		}
 		parts[r.part] = true
 		for _, e := range r.events {
 			r.part.claim.Progress.Finish(e.record.Offset)
@@ -175,10 +180,22 @@ func (w *Worker) commit() {
 	w.inCommit = true
 	w.loop.Aside(func() func() {
 		begun := time.Now()
-		err := w.member.Commit(w.work, tx)
+		err := w.write(tx, unmoved)
 		took := time.Since(begun)
 		return func() { w.committed(parts, took, err) }
 	})
+}
+
+// write commits the transaction. A seam has it write the records in another one
+// before, which leaves the offsets where they were.
+func (w *Worker) write(tx partitioning.Transaction, unmoved []partitioning.Offset) error {
+	if seam.Apart && len(unmoved) > 0 {
+		if err := w.member.Commit(w.work, partitioning.Transaction{Records: tx.Records, Offsets: unmoved}); err != nil {
+			return err
+		}
+		tx.Records = []log.Record{log.Enrolled(w.c.Group, time.Now())}
+	}
+	return w.member.Commit(w.work, tx)
 }
 
 // committed takes in what became of the transaction.

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"config": {},
 	"schema": {},
 	"bench":  {"partitioning", "log", "proto"},
-	"chaos":  {"snapshots", "partitioning", "log", "proto"},
+	"chaos":  {"snapshots", "partitioning", "log", "proto", "examples"},
 	// As people write them: of this project they need the contract alone.
 	"examples": {"proto"},
 	"internal": {},

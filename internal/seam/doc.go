@@ -6,6 +6,7 @@
 //	CHAOS_SEAM=fence   a transaction is checked against no claim, and no generation
 //	CHAOS_SEAM=end     a takeover stops short of the high watermark
 //	CHAOS_SEAM=ids     a command that was applied is applied again
+//	CHAOS_SEAM=offset  what events led to is committed before their offset is
 //
 // Such a program also stops itself (SIGSTOP) before its next commit when it gets
 // SIGUSR1, whichever rule is off, or none.

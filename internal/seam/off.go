@@ -10,6 +10,8 @@ const (
 	Short = 0
 	// NoIDs forgets which commands were applied.
 	NoIDs = false
+	// Apart has an event's offset in a transaction of its own.
+	Apart = false
 )
 
 // BeforeCommit is where a process can be stopped with all decided that goes into

@@ -16,6 +16,7 @@ var (
 	NoFence = chosen == "fence"
 	Short   = map[string]int64{"end": 40}[chosen]
 	NoIDs   = chosen == "ids"
+	Apart   = chosen == "offset"
 )
 
 // asked is when SIGUSR1 came, in nanoseconds since 1970; 0 once it was heeded.

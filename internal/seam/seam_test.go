@@ -6,7 +6,7 @@ import "testing"
 
 // That these are constants is what keeps the rest out of the program: variables
 // would not compile here.
-const anyOff = NoFence || NoIDs || Short != 0
+const anyOff = NoFence || NoIDs || Apart || Short != 0
 
 func TestNothingIsSwitchedOff(t *testing.T) {
 	if anyOff {
