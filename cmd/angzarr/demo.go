@@ -12,18 +12,26 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/angzarr/angzarr-kafka/examples/inventory"
+	"github.com/angzarr/angzarr-kafka/examples/inventorysummary"
+	"github.com/angzarr/angzarr-kafka/examples/order"
+	"github.com/angzarr/angzarr-kafka/examples/orderfulfillment"
+	"github.com/angzarr/angzarr-kafka/examples/serving"
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
-const demoHelp = `Show the whole way of a command, in this one process and within seconds: an
-embedded Kafka, the inventory example as a gRPC service on a port of its own, the
-coordinator and the front door. Commands are sent by gRPC calls, and as records
-that a Kafka client writes; one kind is refused.
+const demoHelp = `Show the whole way of commands and events, in this one process and within seconds:
+an embedded Kafka, the coordinators and the front door, and the examples as gRPC
+services on ports of their own: inventory, orders, the saga between the two, and a
+projector. Commands are sent by gRPC calls, and as records that a Kafka client
+writes; one kind is refused. Then there are two orders: the saga has the stock of
+one reserved; the other one's is short, and it is compensated.
 
-Then the log is read back, and what the front door says of it. If either is not
-exactly what the commands must have led to, the exit status is 1.
+Then the log is read back, and what the front door says of it: the events, the
+saga's commands, and the projector's summaries. If any of it is not exactly what the
+commands must have led to, the exit status is 1.
 
 --keep leaves everything running until Ctrl-C, for commands of your own.`
 
@@ -59,6 +67,47 @@ func newDemoCommand(d *demo) *cobra.Command {
 	return cmd
 }
 
+// example is a service of the demo, and where the configuration has it.
+type example struct {
+	list, key, name string
+	domains         []any
+	register        func(*grpc.Server)
+
+	listener net.Listener
+}
+
+func demoExamples() []example {
+	return []example{
+		{list: "business_logic", key: "domain", name: stockDomain, register: inventory.Register},
+		{list: "business_logic", key: "domain", name: orderDomain, register: order.Register},
+		{list: "sagas", key: "name", name: demoSaga, domains: []any{orderDomain, stockDomain}, register: orderfulfillment.Register},
+		{list: "projectors", key: "name", name: demoProjector, domains: []any{stockDomain}, register: inventorysummary.Register},
+	}
+}
+
+// listen finds the service a port, and adds it to a configuration.
+func (e *example) listen(services map[string]any) (err error) {
+	if e.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return fmt.Errorf("a port for %s: %w", e.name, err)
+	}
+	given := map[string]any{e.key: e.name, "address": e.listener.Addr().String()}
+	if e.domains != nil {
+		given["domains"] = e.domains
+	}
+	others, _ := services[e.list].([]any)
+	services[e.list] = append(others, given)
+	return nil
+}
+
+// serveExamples serves them until ctx ends, and closes their listeners.
+func serveExamples(ctx context.Context, examples []example) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, e := range examples {
+		all.Go(func() error { return serving.Serve(ctx, e.listener, e.register) })
+	}
+	return all.Wait()
+}
+
 // demoPatience is how long all of it may take: it is usually done in a second.
 const demoPatience = time.Minute
 
@@ -74,21 +123,24 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 			defer os.RemoveAll(dir)
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("a port for the business logic: %w", err)
+	examples := demoExamples()
+	services := make(map[string]any)
+	for i := range examples {
+		e := &examples[i]
+		if err := e.listen(services); err != nil {
+			return err
+		}
+		defer e.listener.Close()
 	}
-	c, err := developmentConfig("127.0.0.1:0", "127.0.0.1:0", data,
-		map[string]any{"business_logic": []any{map[string]any{"domain": "inventory", "address": listener.Addr().String()}}})
+	c, err := developmentConfig("127.0.0.1:0", "127.0.0.1:0", data, services)
 	if err != nil {
-		listener.Close()
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	all, ctx := errgroup.WithContext(ctx)
 	started := make(chan *process, 1)
-	all.Go(func() error { return inventory.Serve(ctx, listener) })
+	all.Go(func() error { return serveExamples(ctx, examples) })
 	all.Go(func() error {
 		kafka := log.EmbeddedOptions{Dir: data, Addr: "127.0.0.1:0", Logger: logger}
 		return serveEmbedded(ctx, c, kafka, logger, func(p *process) { started <- p })
@@ -145,6 +197,7 @@ func (d *demo) tell(ctx context.Context, p *process, data string) error {
 	fmt.Fprintf(d.out, "\nAll of it keeps running until Ctrl-C; the data stays in %s. Try, in another terminal:\n", data)
 	fmt.Fprintf(d.out, "  %s send inventory %s inventory.ReserveStock '{\"order_id\": \"o-1\", \"quantity\": 4}'%s\n", program(), root, p.serverFlag())
 	fmt.Fprintf(d.out, "  %s events inventory %s%s\n", program(), root, p.serverFlag())
+	fmt.Fprintf(d.out, "  %s send order %s order.ShipOrder '{}'%s\n", program(), s.orders[0].root, p.serverFlag())
 	<-ctx.Done()
 	return nil
 }

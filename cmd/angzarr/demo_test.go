@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	stock "github.com/angzarr/angzarr-kafka/examples/proto/inventory"
+	summary "github.com/angzarr/angzarr-kafka/examples/proto/inventorysummary"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
@@ -29,7 +30,11 @@ func TestDemo(t *testing.T) {
 		"refused: FAILED_PRECONDITION: stock of \"CHAIR\" is short",
 		"refused: FAILED_PRECONDITION: stock of \"TABLE\" is short",
 		`inventory.StockAdjusted  {"delta":20,"reason":"delivery","stock":{"sku":"LAMP","onHand":27,"reserved":0}}`,
-		"Checked: angzarr.inventory.events holds exactly these 6 pages",
+		`OrderConfirmed`,
+		`order.OrderRejected  {"reason":"stock of \"CHAIR\" is short`,
+		`inventorysummary.ProductSummary  {"sku":"LAMP","onHand":27,"reserved":3,"available":24}`,
+		"Checked: angzarr.inventory.events and angzarr.order.events hold exactly these 12 pages",
+		"Checked: the saga's 3 commands and the rejection of one of them are in their topics once",
 		"demo --keep",
 	} {
 		if !strings.Contains(stdout.String(), want) {
@@ -43,29 +48,36 @@ func TestDemo(t *testing.T) {
 
 // The demo's exit status would mean nothing if a wrong log didn't change it.
 func TestDemoFindsAWrongLog(t *testing.T) {
-	adjusted, err := anypb.New(&stock.StockAdjusted{Delta: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tc := range []struct {
-		name     string
-		sequence uint32
-		erase    bool
-		want     string
+		name, want string
+		spoil      func(*spoiler) log.Record
 	}{
-		{"a page too many", 4, false, "page 4, inventory.StockAdjusted, must not be there"},
-		{"a number twice", 2, false, "page 2 stands where page 4 must be"},
-		{"a gap", 9, false, "page 9 stands where page 4 must be"},
-		{"an erased page", 2, true, "and no page"},
+		{"a page too many", "page 5, inventory.StockAdjusted, must not be there", func(s *spoiler) log.Record { return s.page(5) }},
+		{"a number twice", "page 2 stands where page 5 must be", func(s *spoiler) log.Record { return s.page(2) }},
+		{"a gap", "page 9 stands where page 5 must be", func(s *spoiler) log.Record { return s.page(9) }},
+		{"an erased page", "and no page", func(s *spoiler) log.Record {
+			r := s.page(2)
+			r.Value = nil
+			return r
+		}},
+		{"an order with two outcomes", "page 3, inventory.StockAdjusted, must not be there", func(s *spoiler) log.Record {
+			return s.pageOf(s.orders[1], 3)
+		}},
+		{"a command of the saga twice", "is in angzarr.inventory.commands 2 times", func(s *spoiler) log.Record {
+			return s.command(demoSaga + "/" + orderDomain + "/" + s.orders[0].root.String() + "/1/0")
+		}},
+		{"a command that no event led to", "/1/1 must not be there", func(s *spoiler) log.Record {
+			return s.command(demoSaga + "/" + orderDomain + "/" + s.orders[0].root.String() + "/1/1")
+		}},
+		{"a wrong summary", "the projection of LAMP is {", func(s *spoiler) log.Record { return s.projection(4, 99) }},
+		{"the summary of another page", "of page 5, and must be", func(s *spoiler) log.Record { return s.projection(5, 27) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			spoil := func(ctx context.Context, s *stage) error {
-				root := s.products[0].root
-				page := log.Page{Root: root, Sequence: tc.sequence, TypeURL: adjusted.TypeUrl, Value: adjusted.Value}
-				record := page.Encode(demoDomain, partitioning.Of(root, s.partitions))
-				if tc.erase {
-					record.Value = nil
+				if err := s.wait(); err != nil {
+					return err
 				}
+				record := tc.spoil(&spoiler{s, t})
 				return s.writer.Write(ctx, &record)
 			}
 			var stdout, stderr bytes.Buffer
@@ -81,17 +93,72 @@ func TestDemoFindsAWrongLog(t *testing.T) {
 	}
 }
 
+// spoiler makes records that must not be there.
+type spoiler struct {
+	*stage
+	t *testing.T
+}
+
+func (s *spoiler) page(sequence uint32) log.Record { return s.pageOf(s.products[0], sequence) }
+
+func (s *spoiler) pageOf(a *aggregate, sequence uint32) log.Record {
+	adjusted := s.pack(&stock.StockAdjusted{Delta: 1})
+	page := log.Page{Root: a.root, Sequence: sequence, TypeURL: adjusted.TypeUrl, Value: adjusted.Value}
+	return page.Encode(a.domain, partitioning.Of(a.root, s.partitions[a.domain]))
+}
+
+// command is one for the LAMP. It is refused, so that it changes no book.
+func (s *spoiler) command(id string) log.Record {
+	lamp := s.products[0]
+	return log.Record{
+		Topic: log.CommandsTopic(stockDomain), Partition: partitioning.Of(lamp.root, s.partitions[stockDomain]), Key: lamp.root[:],
+		Value: s.marshal(&pb.CommandBook{
+			Cover: &pb.Cover{Domain: stockDomain, Root: &pb.UUID{Value: lamp.root[:]}}, CommandId: id,
+			Pages: []*pb.CommandPage{{Command: s.pack(&stock.CreateProduct{Sku: "LAMP"})}},
+		}),
+	}
+}
+
+func (s *spoiler) projection(sequence, onHand uint32) log.Record {
+	lamp := s.products[0]
+	left := &summary.ProductSummary{Sku: "LAMP", OnHand: onHand, Reserved: 3, Available: onHand - 3}
+	return log.Record{
+		Topic: log.ProjectionsTopic(demoProjector), Partition: partitioning.Of(lamp.root, s.partitions[stockDomain]), Key: lamp.root[:],
+		Value: s.marshal(&pb.Projection{Sequence: sequence, Projection: s.pack(left)}),
+	}
+}
+
+func (s *spoiler) pack(m proto.Message) *anypb.Any {
+	packed, err := anypb.New(m)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return packed
+}
+
+func (s *spoiler) marshal(m proto.Message) []byte {
+	value, err := proto.Marshal(m)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return value
+}
+
 // With --keep the lines that it prints work as pasted, and the data stays.
 func TestDemoKeep(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, dir, "demo", "--keep", "--data", "kept")
 	send := r.wait(t, `^  (angzarr send .*)$`)[1]
 	events := r.wait(t, `^  (angzarr events .*)$`)[1]
-	if got := pasted(t, send); !strings.Contains(got, `4  `) || !strings.Contains(got, "inventory.StockReserved") {
+	if got := pasted(t, send); !strings.Contains(got, `5  `) || !strings.Contains(got, "inventory.StockReserved") {
 		t.Errorf("%s\n%s", send, got)
 	}
-	if got := pasted(t, events); strings.Count(got, "inventory.Stock") != 3 {
+	if got := pasted(t, events); strings.Count(got, "inventory.Stock") != 4 {
 		t.Errorf("%s\n%s", events, got)
+	}
+	ship := r.wait(t, `^  (angzarr send order .*)$`)[1]
+	if got := pasted(t, ship); !strings.Contains(got, "order.OrderShipped") {
+		t.Errorf("%s\n%s", ship, got)
 	}
 	r.stop(t, syscall.SIGINT)
 

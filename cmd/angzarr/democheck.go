@@ -16,48 +16,79 @@ import (
 // check reads back what the story has left, from the log itself and through the
 // front door, shows it, and compares it with what the story says.
 func (s *stage) check() error {
-	logged, err := s.readLog()
-	if err != nil {
+	if err := s.wait(); err != nil {
 		return err
 	}
-	s.printf("\nWhat they led to, as EventQuery tells it:\n")
 	pages := 0
-	for _, p := range s.products {
-		queried, err := s.query(p.root)
+	for _, domain := range []struct {
+		name string
+		all  []*aggregate
+	}{{stockDomain, s.products}, {orderDomain, s.orders}} {
+		s.printf("\nWhat they led to, as EventQuery tells it of %s:\n", domain.name)
+		logged, err := s.readLog(domain.name, domain.all)
 		if err != nil {
 			return err
 		}
-		s.printf("  %s  %s\n", p.sku, p.root)
-		s.textPages(&pb.EventBook{Pages: queried}, "  ")
-		if err := compare(p.book, logged[p.root]); err != nil {
-			return fmt.Errorf("the log is wrong: %s %s: %w", p.sku, p.root, err)
+		for _, a := range domain.all {
+			if err := s.checkBook(a, logged[a.root]); err != nil {
+				return err
+			}
+			pages += len(a.book)
 		}
-		if err := compare(p.book, queried); err != nil {
-			return fmt.Errorf("EventQuery is wrong: %s %s: %w", p.sku, p.root, err)
-		}
-		pages += len(p.book)
 	}
-	s.printf("\nChecked: %s holds exactly these %d pages (read_committed), and EventQuery tells the same.\n",
-		log.EventsTopic(demoDomain), pages)
+	if err := s.checkCommands(); err != nil {
+		return err
+	}
+	s.printf("\nWhat is left, as %s publishes it:\n", demoProjector)
+	if err := s.checkSummaries(); err != nil {
+		return err
+	}
+	s.printf("\nChecked: %s and %s hold exactly these %d pages (read_committed), and EventQuery tells the same.\n",
+		log.EventsTopic(stockDomain), log.EventsTopic(orderDomain), pages)
+	s.printf("Checked: the saga's %d commands and the rejection of one of them are in their topics once, and %s holds exactly these summaries.\n",
+		len(s.emitted)-1, log.ProjectionsTopic(demoProjector))
 	return s.err
 }
 
-// readLog reads all that committed transactions have left of the story's roots,
-// in the order in which it stands in the log.
-func (s *stage) readLog() (map[log.Root][]*pb.EventPage, error) {
-	topic := log.EventsTopic(demoDomain)
+func (s *stage) checkBook(a *aggregate, logged []*pb.EventPage) error {
+	queried, err := s.query(a)
+	if err != nil {
+		return err
+	}
+	s.printf("  %s  %s\n", a.name, a.root)
+	s.textPages(&pb.EventBook{Pages: queried}, "  ")
+	if err := compare(a.book, logged); err != nil {
+		return fmt.Errorf("the log is wrong: %s %s: %w", a.name, a.root, err)
+	}
+	if err := compare(a.book, queried); err != nil {
+		return fmt.Errorf("EventQuery is wrong: %s %s: %w", a.name, a.root, err)
+	}
+	return nil
+}
+
+// read reads all that committed transactions have left of the aggregates' in a
+// topic, in the order in which it stands there.
+func (s *stage) read(topic string, all []*aggregate, fn func(*log.Record) error) error {
 	ends, err := s.admin.HighWatermarks(s.ctx, topic)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := make(map[log.Root][]*pb.EventPage)
 	spans := make(map[int32]log.Span)
-	for _, p := range s.products {
-		partition := partitioning.Of(p.root, s.partitions)
+	for _, a := range all {
+		partition := partitioning.Of(a.root, int32(len(ends)))
 		spans[partition] = log.Span{To: ends[partition]}
-		found[p.root] = nil
 	}
-	err = s.cluster.Scan(s.ctx, topic, spans, func(r *log.Record) error {
+	return s.cluster.Scan(s.ctx, topic, spans, fn)
+}
+
+// readLog reads the aggregates' pages.
+func (s *stage) readLog(domain string, all []*aggregate) (map[log.Root][]*pb.EventPage, error) {
+	topic := log.EventsTopic(domain)
+	found := make(map[log.Root][]*pb.EventPage)
+	for _, a := range all {
+		found[a.root] = nil
+	}
+	err := s.read(topic, all, func(r *log.Record) error {
 		root, _, kind := log.ParseKey(r.Key)
 		if _, ours := found[root]; !ours {
 			return nil
@@ -76,8 +107,8 @@ func (s *stage) readLog() (map[log.Root][]*pb.EventPage, error) {
 }
 
 // query reads a root's pages as a client of the front door does.
-func (s *stage) query(root log.Root) ([]*pb.EventPage, error) {
-	stream, err := pb.NewEventQueryClient(s.door.conn).GetEvents(s.ctx, &pb.Query{Domain: demoDomain, Root: &pb.UUID{Value: root[:]}})
+func (s *stage) query(a *aggregate) ([]*pb.EventPage, error) {
+	stream, err := pb.NewEventQueryClient(s.door.conn).GetEvents(s.ctx, &pb.Query{Domain: a.domain, Root: &pb.UUID{Value: a.root[:]}})
 	if err != nil {
 		return nil, fmt.Errorf("ask for events: %w", err)
 	}

@@ -19,8 +19,6 @@ import (
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-const demoDomain = "inventory"
-
 // stage is where the demo plays: a front door, and the Kafka behind it. It uses
 // both as any client would.
 type stage struct {
@@ -29,10 +27,13 @@ type stage struct {
 	door       *frontDoor
 	admin      *log.Admin
 	writer     *log.Writer
-	partitions int32
-	products   []*product
+	partitions map[string]int32 // of each domain
+	products   []*aggregate
+	orders     []*aggregate
 	calls      []step
 	records    []step
+	placed     []step
+	emitted    map[string]string // ids of commands that nobody but the saga and a rejection led to; their domains
 }
 
 func openStage(ctx context.Context, cluster log.Cluster, server string, out io.Writer) (_ *stage, err error) {
@@ -42,14 +43,24 @@ func openStage(ctx context.Context, cluster log.Cluster, server string, out io.W
 			s.close()
 		}
 	}()
-	for _, sku := range []string{"LAMP", "CHAIR", "TABLE"} {
+	for _, named := range []struct {
+		domain, name string
+		to           *[]*aggregate
+	}{
+		{stockDomain, "LAMP", &s.products}, {stockDomain, "CHAIR", &s.products}, {stockDomain, "TABLE", &s.products},
+		{orderDomain, "lamps", &s.orders}, {orderDomain, "chairs", &s.orders},
+	} {
 		root, err := uuid.NewV7()
 		if err != nil {
 			return nil, fmt.Errorf("make a root: %w", err)
 		}
-		s.products = append(s.products, &product{sku: sku, root: log.Root(root)})
+		*named.to = append(*named.to, &aggregate{domain: named.domain, name: named.name, root: log.Root(root)})
 	}
-	s.calls, s.records = story(s.products[0], s.products[1], s.products[2])
+	lamp, chair, table, had, short := s.products[0], s.products[1], s.products[2], s.orders[0], s.orders[1]
+	s.calls, s.records = story(lamp, chair, table)
+	s.placed = orders(had, short, lamp, chair)
+	s.emitted = emissions(had, short, lamp)
+	summaries(lamp, chair, table)
 	if s.door, err = (&client{server: server, output: "text"}).open(ctx); err != nil {
 		return nil, err
 	}
@@ -60,8 +71,7 @@ func openStage(ctx context.Context, cluster log.Cluster, server string, out io.W
 	if s.writer, err = cluster.NewWriter("angzarr-demo"); err != nil {
 		return nil, err
 	}
-	domains, err := s.admin.Domains(ctx)
-	s.partitions = domains[demoDomain]
+	s.partitions, err = s.admin.Domains(ctx)
 	return s, err
 }
 
@@ -86,9 +96,15 @@ func (s *stage) play() error {
 		}
 	}
 	s.printf("\nCommands as records, which a Kafka client writes to %s;\nwhat became of them stands in %s:\n",
-		log.CommandsTopic(demoDomain), log.OutcomesTopic(demoDomain))
+		log.CommandsTopic(stockDomain), log.OutcomesTopic(stockDomain))
 	if err := s.produce(); err != nil {
 		return err
+	}
+	s.printf("\nOrders, which the saga %s has the inventory reserve:\n", demoSaga)
+	for _, step := range s.placed {
+		if err := s.call(step); err != nil {
+			return err
+		}
 	}
 	return s.err
 }
@@ -117,7 +133,7 @@ func (s *stage) call(step step) error {
 
 // produce writes all records at once, and then waits for their outcomes.
 func (s *stage) produce() error {
-	from, err := s.admin.HighWatermarks(s.ctx, log.OutcomesTopic(demoDomain))
+	from, err := s.admin.HighWatermarks(s.ctx, log.OutcomesTopic(stockDomain))
 	if err != nil {
 		return err
 	}
@@ -131,9 +147,9 @@ func (s *stage) produce() error {
 			return fmt.Errorf("encode a command: %w", err)
 		}
 		if err := s.writer.Write(s.ctx, &log.Record{
-			Topic:     log.CommandsTopic(demoDomain),
-			Partition: partitioning.Of(step.product.root, s.partitions),
-			Key:       step.product.root[:], Value: value,
+			Topic:     log.CommandsTopic(stockDomain),
+			Partition: partitioning.Of(step.of.root, s.partitions[stockDomain]),
+			Key:       step.of.root[:], Value: value,
 		}); err != nil {
 			return err
 		}
@@ -165,7 +181,7 @@ func (s *stage) outcomes(from map[int32]int64, commands []*pb.CommandBook) (map[
 		missing[c.CommandId] = true
 	}
 	found := make(map[string]*pb.Outcome)
-	topic := log.OutcomesTopic(demoDomain)
+	topic := log.OutcomesTopic(stockDomain)
 	for len(missing) > 0 {
 		ends, err := s.admin.HighWatermarks(s.ctx, topic)
 		if err != nil {
@@ -203,7 +219,7 @@ func (s *stage) outcomes(from map[int32]int64, commands []*pb.CommandBook) (map[
 }
 
 func (s *stage) show(step step, book *pb.CommandBook) {
-	s.printf("  %-5s  %s\n", step.product.sku, s.payload(book.Pages[0].Command))
+	s.printf("  %-6s  %s\n", step.of.name, s.payload(book.Pages[0].Command))
 }
 
 func commandBook(step step) (*pb.CommandBook, error) {
@@ -216,7 +232,7 @@ func commandBook(step step) (*pb.CommandBook, error) {
 		return nil, fmt.Errorf("make an id: %w", err)
 	}
 	return &pb.CommandBook{
-		Cover:     &pb.Cover{Domain: demoDomain, Root: &pb.UUID{Value: step.product.root[:]}},
+		Cover:     &pb.Cover{Domain: step.of.domain, Root: &pb.UUID{Value: step.of.root[:]}},
 		Pages:     []*pb.CommandPage{{Command: command}},
 		CommandId: id.String(),
 	}, nil
@@ -227,5 +243,5 @@ func unexpected(step step, err error) error {
 	if err != nil {
 		got = err.Error()
 	}
-	return errors.New("the demo went wrong: " + step.product.sku + ": " + string(proto.MessageName(step.command)) + ": " + got)
+	return errors.New("the demo went wrong: " + step.of.name + ": " + string(proto.MessageName(step.command)) + ": " + got)
 }
