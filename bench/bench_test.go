@@ -66,6 +66,18 @@ func TestBareCommitsEachCommandOnce(t *testing.T) {
 	}
 }
 
+func TestBareSagaSendsEachCommandOnce(t *testing.T) {
+	options := short(t)
+	options.Events, options.Partitions = 3000, 3
+	report, err := bench.RunSaga(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results := report.Sides[bench.SideBare]; len(results) != 1 || results[0].Commands < 100 || results[0].PerSecond <= 0 {
+		t.Errorf("no figures: %+v", results)
+	}
+}
+
 func TestChildThatEndsIsAnErrorWithItsLastWords(t *testing.T) {
 	options := short(t)
 	options.Sides = bench.SideOurs // the test binary knows no `serve`

@@ -15,6 +15,9 @@
 // works in lockstep: take what has arrived, call, produce, offsets, end, answer,
 // repeat.
 //
+// A saga's hop is measured with events that are there already: a child works them
+// off, and the commands that they lead to are counted as they are committed.
+//
 // What always holds:
 //   - Every run has topics of its own and a fresh child, so the sides alternate
 //     without one's history in the other's way.

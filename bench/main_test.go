@@ -14,11 +14,13 @@ import (
 )
 
 // TestMain lets the test binary be the child of its own benchmarks, as the
-// program is: `bench bare-worker --config file`.
+// program is: `bench bare-worker --config file`, or bare-saga.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 5 && os.Args[2] == "bare-worker":
 		os.Exit(bareWorker(os.Args[4]))
+	case len(os.Args) == 5 && os.Args[2] == "bare-saga":
+		os.Exit(bareSaga(os.Args[4]))
 	case len(os.Args) > 1 && os.Args[1] == "serve":
 		fmt.Fprintln(os.Stderr, "no such thing here")
 		os.Exit(1)
@@ -26,16 +28,20 @@ func TestMain(m *testing.M) {
 	logtest.Overlap(m)
 }
 
-func bareWorker(file string) int {
+func bareWorker(file string) int { return child(file, bench.RunBare) }
+
+func bareSaga(file string) int { return child(file, bench.RunBareSaga) }
+
+func child[O any](file string, run func(context.Context, O) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	var options bench.BareOptions
+	var options O
 	content, err := os.ReadFile(file)
 	if err == nil {
 		err = json.Unmarshal(content, &options)
 	}
 	if err == nil {
-		err = bench.RunBare(ctx, options)
+		err = run(ctx, options)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -44,6 +44,8 @@ type Options struct {
 	// Outstanding is how many produced commands may lack their event.
 	Outstanding int `json:"outstanding"`
 	Aggregates  int `json:"aggregates"`
+	// Events are those that a saga works off in each run.
+	Events int `json:"events,omitempty"`
 	// Size of a command's, an event's and a snapshot's payload, in bytes.
 	Size int `json:"size"`
 

@@ -111,8 +111,12 @@ func (r *Report) summarize() {
 // WriteText prints the medians, with minimum and maximum, of each side, and the
 // median of the pairs' ratios.
 func (r *Report) WriteText(out io.Writer) error {
+	each := r.Options.Duration.String()
+	if r.Options.Events > 0 {
+		each = fmt.Sprint(r.Options.Events, " events")
+	}
 	fmt.Fprintf(out, "%s\n%s, %s\n%d runs of %s; median (min … max)\n\n",
-		r.Command, r.Machine, r.Date.Format(time.DateOnly), r.Options.Runs, r.Options.Duration)
+		r.Command, r.Machine, r.Date.Format(time.DateOnly), r.Options.Runs, each)
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	columns := []string{}
 	for _, side := range []string{SideOurs, SideBare} {

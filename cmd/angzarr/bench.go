@@ -49,7 +49,7 @@ func newBenchCommand() *cobra.Command {
   angzarr bench --brokers localhost:9092 --logic-delay 10ms --slow-root -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sides, known := map[string]string{"no": bench.SideOurs, "yes": bench.SideBoth, "only": bench.SideBare}[bare]
+			sides, known := sidesOf(bare)
 			if !known {
 				return usageError{fmt.Errorf("--bare=%s: must be yes, no or only", bare)}
 			}
@@ -82,8 +82,14 @@ func newBenchCommand() *cobra.Command {
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
-	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand())
+	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSagaCommand(), newBareSagaCommand())
 	return command
+}
+
+// sidesOf are the sides that --bare asks for.
+func sidesOf(bare string) (sides string, known bool) {
+	sides, known = map[string]string{"no": bench.SideOurs, "yes": bench.SideBoth, "only": bench.SideBare}[bare]
+	return sides, known
 }
 
 func loadFlags(flags *pflag.FlagSet, o *bench.Options) {

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/angzarr/angzarr-kafka/bench"
+)
+
+const benchSagaHelp = `Measure how fast a saga works off events that are there: one command of each event,
+written to another domain's commands topic in the transaction that commits the
+event's offset.
+
+Each run has a new domain that is filled with --events, and a child process
+("angzarr serve" with the saga alone), which is measured from the tenth part of the
+commands to the ninth. --bare runs the yardstick beside it, alternating: poll, make
+the same calls, produce, offsets, end, in lockstep, without keeping a root's events
+in order.
+
+After each run the log is read: each event's command must be there exactly once. If
+not, there are no figures, and the exit status is 1.`
+
+func newBenchSagaCommand() *cobra.Command {
+	var o bench.Options
+	var bare, output string
+	command := &cobra.Command{
+		Use:   "saga",
+		Short: "Measure a saga's hop, from events to commands",
+		Long:  benchSagaHelp,
+		Example: `  angzarr bench saga
+  angzarr bench saga --bare --brokers localhost:9092`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			known := false
+			if o.Sides, known = sidesOf(bare); !known {
+				return usageError{fmt.Errorf("--bare=%s: must be yes, no or only", bare)}
+			}
+			if output != "text" && output != "json" {
+				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
+			}
+			if o.Binary, err = os.Executable(); err != nil {
+				return fmt.Errorf("bench: find this program: %w", err)
+			}
+			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			report, err := bench.RunSaga(cmd.Context(), o)
+			if err != nil {
+				return fmt.Errorf("bench saga: %w", err)
+			}
+			return writeReport(cmd.OutOrStdout(), report, output)
+		},
+	}
+	flags := command.Flags()
+	flags.StringSliceVar(&o.Brokers, "brokers", nil, "host:port of Kafka brokers; none means the embedded one, in this process")
+	flags.Int32Var(&o.Partitions, "partitions", 12, "partitions of each domain")
+	flags.Int16Var(&o.Replication, "replication", 1, "replicas of each partition")
+	flags.IntVar(&o.Events, "events", 200_000, "of each run")
+	flags.IntVar(&o.Aggregates, "aggregates", 10_000, "roots")
+	flags.IntVar(&o.Size, "size", 200, "bytes of an event's payload, and of a command's")
+	flags.IntVar(&o.Runs, "runs", 7, "runs of each side")
+	flags.IntVar(&o.Calls, "calls", 256, "calls to the saga that the yardstick has under way at most")
+	flags.StringVar(&bare, "bare", "no", "run the yardstick too, or only: yes, no, only")
+	flags.Lookup("bare").NoOptDefVal = "yes"
+	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child processes write")
+	return command
+}
+
+// newBareSagaCommand is what `bench saga --bare` starts as its child.
+func newBareSagaCommand() *cobra.Command {
+	var file string
+	command := &cobra.Command{
+		Use:    "bare-saga --config FILE",
+		Short:  "The saga's yardstick's process",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var options bench.BareSagaOptions
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(content, &options); err != nil {
+				return errors.Join(fmt.Errorf("read %s", file), err)
+			}
+			return bench.RunBareSaga(cmd.Context(), options)
+		},
+	}
+	command.Flags().StringVar(&file, "config", "", "the options, as JSON")
+	command.MarkFlagRequired("config") //nolint:errcheck // it has just been defined
+	return command
+}
