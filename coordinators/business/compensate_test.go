@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -128,6 +129,51 @@ func TestWhoIsToldOfARejection(t *testing.T) {
 				t.Errorf("the notification led to %d pages", pages)
 			}
 		})
+	}
+}
+
+// A broken command of a saga is kept, and nobody is told. Replayed, it is refused:
+// then its cause is told, once, although an operator waits for the reply.
+func TestAReplayedRejectionIsTold(t *testing.T) {
+	w := newWorld(t, 2)
+	if _, err := log.EnsureReplies(t.Context(), w.client, log.TopicSettings{Partitions: 2, ReplicationFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var mended atomic.Bool
+	w.start(serve(t, func(ctx context.Context, c *angzarr.ContextualCommand) (*angzarr.EventBook, error) {
+		if c.Command.CommandId == "it" && !mended.Load() {
+			return nil, status.Error(codes.Internal, "it broke")
+		}
+		return compensating(ctx, c)
+	}))
+	root, cause := w.root(0), w.root(1)
+	r := w.recordOf(w.emitted(root, cause, "it", "refuse 9 no stock"))
+	w.put(r)
+	w.quiet()
+	letter, stands := w.letter(r)
+	if !stands || w.inTopic() != 1 {
+		t.Fatalf("it is a letter: %v; %d commands are in the topic", stands, w.inTopic())
+	}
+	// Its cause still holds: it comes back, and still nobody is told.
+	w.replay(letter)
+	if letter, stands = w.letter(r); !stands || letter.Attempts != 2 || w.inTopic() != 2 {
+		t.Errorf("after a replay it stands: %v, after %d attempts; %d commands are in the topic", stands, letter.Attempts, w.inTopic())
+	}
+	mended.Store(true)
+	again := letter.Replay()
+	record := again.ToClient()
+	record.Headers = append(record.Headers, header(log.HeaderReplyTo, "0"))
+	w.put(record)
+	w.quiet()
+	w.quiet() // what it led to
+	if _, stands := w.letter(r); stands {
+		t.Error("it was refused, and stands")
+	}
+	if says := w.audit().says(cause); len(says) != 1 || !strings.Contains(says[0], "rejected refuse 9 no stock of s") {
+		t.Errorf("the aggregate says %q", says)
+	}
+	if n := w.inTopic(); n != 4 {
+		t.Errorf("%d commands are in the topic, want 4", n)
 	}
 }
 

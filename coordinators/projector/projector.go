@@ -83,10 +83,10 @@ func (p *Projector) Erased(root log.Root) []log.Record {
 const headroom = 1 << 10
 
 func (p *Projector) publish(run reactor.Run, answered *angzarr.Projection) ([]log.Record, *reactor.Failure) {
-	if cover := answered.Cover; cover != nil && !proto.Equal(cover, run.Book().Cover) {
+	if cover := answered.Cover; cover != nil && !proto.Equal(cover, run.Cover()) {
 		return nil, reactor.Refuse(codes.Internal, "the projector answered nonsense: cover is of another aggregate than the events, %s/%s", run.Domain, run.Root)
 	}
-	answered.Cover = run.Book().Cover
+	answered.Cover = run.Cover()
 	answered.Projector, answered.Sequence = p.c.Name, run.Last()
 	value, err := proto.Marshal(answered)
 	if err != nil {

@@ -39,10 +39,15 @@ type Run struct {
 // Last is the number of the last page.
 func (r Run) Last() uint32 { return r.Pages[len(r.Pages)-1].Sequence }
 
+// Cover is the aggregate's.
+func (r Run) Cover() *angzarr.Cover {
+	return &angzarr.Cover{Domain: r.Domain, Root: &angzarr.UUID{Value: r.Root[:]}}
+}
+
 // Book is the run as a service gets it.
 func (r Run) Book() *angzarr.EventBook {
 	book := &angzarr.EventBook{
-		Cover:         &angzarr.Cover{Domain: r.Domain, Root: &angzarr.UUID{Value: r.Root[:]}},
+		Cover:         r.Cover(),
 		Pages:         make([]*angzarr.EventPage, len(r.Pages)),
 		CorrelationId: r.Pages[0].Cause.CorrelationID,
 	}

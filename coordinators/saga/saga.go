@@ -129,7 +129,7 @@ func (s *Saga) sign(c *angzarr.CommandBook, run reactor.Run, index uint32) {
 		strconv.FormatUint(uint64(cause.Sequence), 10), strconv.FormatUint(uint64(index), 10)}, "/")
 	c.CorrelationId = cause.Cause.CorrelationID
 	c.SagaOrigin = &angzarr.SagaOrigin{
-		Saga: s.c.Name, Cause: run.Book().Cover,
+		Saga: s.c.Name, Cause: run.Cover(),
 		Sequence: cause.Sequence, Index: index, Hops: cause.Cause.Hops + 1,
 	}
 }

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/angzarr/angzarr-kafka/coordinators/projector"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor/reactortest"
 	"github.com/angzarr/angzarr-kafka/coordinators/saga"
+	"github.com/angzarr/angzarr-kafka/examples/inventorysummary"
+	"github.com/angzarr/angzarr-kafka/examples/orderfulfillment"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/log/logtest"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -247,6 +251,109 @@ func TestBadAnswers(t *testing.T) {
 				t.Errorf("it was asked %d times", n)
 			}
 		})
+	}
+}
+
+// What breaks in a saga makes its event a dead letter that says so; the root's next
+// event goes on.
+func TestASagaThatBreaks(t *testing.T) {
+	for name, tc := range map[string]struct {
+		breaks func() ([]*angzarr.CommandBook, error)
+		code   codes.Code
+		want   string
+	}{
+		"panics":        {func() ([]*angzarr.CommandBook, error) { panic("oh") }, codes.Internal, "panic: oh"},
+		"a plain error": {func() ([]*angzarr.CommandBook, error) { return nil, fmt.Errorf("no") }, codes.Unknown, "no"},
+		"an answer that is too large": {func() ([]*angzarr.CommandBook, error) {
+			return []*angzarr.CommandBook{{CommandId: strings.Repeat("x", 5<<20)}}, nil
+		}, codes.ResourceExhausted, "larger than max"},
+		"a nil command": {func() ([]*angzarr.CommandBook, error) { return []*angzarr.CommandBook{{}}, nil }, codes.Internal, "commands[0].cover: is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			s := &server{sync: func(b *angzarr.EventBook) ([]*angzarr.CommandBook, error) {
+				if reactortest.TextOf(b.Pages[0].Event) == "bad" {
+					return tc.breaks()
+				}
+				return w.each(1)(b)
+			}}
+			root := w.Root(0)
+			w.Put(root, "bad")
+			w.Put(root, "good")
+			w.Start("s", w.saga(s))
+			w.Done(w.Group("s"))
+			letters := w.DeadLetters()
+			if len(letters) != 1 || letters[0].Cause != tc.code.String() || !strings.Contains(letters[0].Message, tc.want) || letters[0].Attempts != 3 {
+				t.Errorf("dead letters: %v; want one that says %s: %s", letters, tc.code, tc.want)
+			}
+			if _, books := w.commands(w.target); len(books) != 1 {
+				t.Errorf("commands: %v", books)
+			}
+		})
+	}
+}
+
+// While nothing serves there, or something else does, events wait, and count as
+// tried by nobody.
+func TestASagaThatIsNotThereYet(t *testing.T) {
+	w := newWorld(t, 1)
+	roots := w.Roots(3)
+	for _, root := range roots {
+		w.Put(root, "x")
+	}
+	place := reactortest.NewPlace(t)
+	s := saga.New(saga.Config{Name: "s", Conn: place.Conn(), Domains: w, Answer: 4 << 20})
+	w.Start("s", s, func(c *reactor.Config) { c.Attempts = 1 })
+	var asked atomic.Int32
+	place.Begin(register(&server{sync: func(*angzarr.EventBook) ([]*angzarr.CommandBook, error) {
+		asked.Add(1)
+		return nil, status.Error(codes.Unimplemented, "something else")
+	}}))
+	reactortest.Eventually(t, "it is asked again and again", func() bool { return asked.Load() > 3 })
+	place.End()
+	place.Begin(register(&server{sync: w.each(2)}))
+	w.Done(w.Group("s"))
+	w.wantOnce(roots, 1, 2)
+	if letters := w.DeadLetters(); len(letters) != 0 {
+		t.Errorf("dead letters: %v", letters)
+	}
+}
+
+// Events of a type that nobody knows reach a saga as they are; the example's, and a
+// projector's, pass over them.
+func TestEventsOfUnknownTypes(t *testing.T) {
+	w := newWorld(t, 1)
+	roots := w.Roots(2)
+	for _, root := range roots {
+		w.Put(root, "x", func(p *log.Page) { p.TypeURL, p.Value = "example.com/no.Such", []byte{0xff, 0x01} })
+		w.Put(root, "y")
+	}
+	var mu sync.Mutex
+	unknown := 0
+	s := &server{sync: func(b *angzarr.EventBook) ([]*angzarr.CommandBook, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e := b.Pages[0].Event; e.TypeUrl == "example.com/no.Such" && string(e.Value) == "\xff\x01" {
+			unknown++
+		}
+		return w.each(1)(b)
+	}}
+	w.Start("s", w.saga(s))
+	w.Start("example", saga.New(saga.Config{Name: "example", Domains: w, Answer: 4 << 20, Conn: reactortest.Serve(t, func(r grpc.ServiceRegistrar) {
+		angzarr.RegisterSagaServer(r, orderfulfillment.Saga{})
+	})}))
+	w.Start("summary", projector.New(projector.Config{Name: "summary", Answer: 4 << 20, Conn: reactortest.Serve(t, func(r grpc.ServiceRegistrar) {
+		angzarr.RegisterProjectorServer(r, inventorysummary.Projector{})
+	})}))
+	for _, name := range []string{"s", "example", "summary"} {
+		w.Done(w.Group(name))
+	}
+	w.wantOnce(roots, 2, 1)
+	if unknown != len(roots) {
+		t.Errorf("%d of %d came as they were", unknown, len(roots))
+	}
+	if letters := w.DeadLetters(); len(letters) != 0 {
+		t.Errorf("dead letters: %v", letters)
 	}
 }
 
