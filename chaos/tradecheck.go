@@ -46,6 +46,12 @@ var common = []proof{
 // checkTrade says all that is wrong with the market.
 func checkTrade(m *market, t trade, tries []try) []finding {
 	j := newTrader(m, t, tries)
+	for _, p := range tradeProofs {
+		j.proof = p.name
+		before := len(j.found)
+		p.prove(j)
+		slices.SortStableFunc(j.found[before:], func(a, b finding) int { return cmp.Compare(a.Text, b.Text) })
+	}
 	for _, domain := range m.domains() {
 		b := t.books[domain]
 		of := newJudge(triesOf(domain, tries), evidence{
@@ -53,12 +59,6 @@ func checkTrade(m *market, t trade, tries []try) []finding {
 		})
 		of.prove(common)
 		j.found = append(j.found, of.found...)
-	}
-	for _, p := range tradeProofs {
-		j.proof = p.name
-		before := len(j.found)
-		p.prove(j)
-		slices.SortStableFunc(j.found[before:], func(a, b finding) int { return cmp.Compare(a.Text, b.Text) })
 	}
 	return j.found
 }
