@@ -22,7 +22,7 @@ const (
 	products = 10
 	// stocked is how many pieces of a product there are at first, and about how
 	// many come with a delivery: some orders find too few.
-	stocked = 30
+	stocked = 15
 )
 
 // shop is the load of the market: what people order, ship, cancel and deliver.
