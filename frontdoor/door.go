@@ -3,8 +3,10 @@ package frontdoor
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/coordinators/sequel"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
@@ -27,6 +29,8 @@ type Config struct {
 	Peers  *Peers
 	// Topic is the way through the topic.
 	Topic *Topic
+	// Sequels waits for what synchronous commands lead to; nil if nothing does.
+	Sequels *sequel.Gatherer
 	// MaxCommand bounds a command in bytes, so that it fits into the commands
 	// topic whichever way it goes.
 	MaxCommand int
@@ -52,7 +56,7 @@ func New(c Config) *Door {
 }
 
 // Handle decides a command, wherever its owner is, and answers once its pages
-// are committed.
+// are committed; if it is synchronous, once what they lead to is.
 func (d *Door) Handle(ctx context.Context, book *angzarr.CommandBook) (*angzarr.SynchronousProcessingResponse, error) {
 	if st := business.CheckCommands(book); st != nil {
 		return nil, st.Err()
@@ -94,11 +98,32 @@ func (d *Door) answer(ctx context.Context, p *parcel) (*angzarr.SynchronousProce
 	}
 	p.partition = partitioning.Of(log.Root(p.cover.Root.Value), partitions)
 	p.traceparent = traceparentOf(ctx)
+	var waits *sequel.Gathering
+	if d.c.Sequels != nil && p.synchronous() {
+		if waits, st = d.c.Sequels.Begin(ctx); st != nil {
+			return nil, st.Err()
+		}
+		defer waits.End()
+		p.answerTo = waits.AnswerTo()
+	}
 	book, err := d.pass(ctx, p)
 	if err != nil {
 		return nil, err
 	}
+	if waits == nil && d.c.Sequels != nil && slices.ContainsFunc(book.Pages, (*angzarr.EventPage).GetSynchronous) {
+		waits = d.c.Sequels.Untold() // business logic asks for it, or it is the repeat of a command that did
+	}
+	if waits != nil {
+		return waits.Answer(ctx, book)
+	}
+	book.Position = nil
 	return responseOf(book), nil
+}
+
+// synchronous says whether the answer waits for what the parcel leads to.
+func (p *parcel) synchronous() bool {
+	return slices.ContainsFunc(p.commands.GetPages(), (*angzarr.CommandPage).GetSynchronous) ||
+		slices.ContainsFunc(p.events.GetPages(), (*angzarr.EventPage).GetSynchronous)
 }
 
 // headroom is what a record's key, headers and batch take beside its value.

@@ -24,6 +24,7 @@ type parcel struct {
 	size        int
 	partition   int32
 	traceparent string
+	answerTo    string // who waits for what it leads to, "" if nobody does
 
 	stale   bool   // who was thought to be the owner is not
 	nowhere string // an address at which nobody could be reached
@@ -34,6 +35,9 @@ type parcel struct {
 
 // decide hands the parcel to a worker of this process.
 func (p *parcel) decide(ctx context.Context, w *business.Worker) (*angzarr.EventBook, error) {
+	if p.answerTo != "" {
+		ctx = business.AnsweringTo(ctx, p.answerTo)
+	}
 	switch {
 	case p.erase != nil:
 		return w.Erase(ctx, p.erase, p.traceparent)

@@ -77,6 +77,9 @@ func (p *Peers) hand(ctx context.Context, address string, out *parcel) (*angzarr
 	if out.traceparent != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, log.HeaderTraceparent, out.traceparent)
 	}
+	if out.answerTo != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, log.HeaderAnswerTo, out.answerTo)
+	}
 	var trailer metadata.MD
 	answer, err := out.call(ctx, angzarr.NewPeersClient(l.conn), grpc.Trailer(&trailer))
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/proto/angzarr"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -42,7 +43,7 @@ func (p *Peers) Erase(ctx context.Context, r *angzarr.EraseRequest) (*angzarr.Sy
 }
 
 func (p *Peers) serve(ctx context.Context, in *parcel) (*angzarr.SynchronousProcessingResponse, error) {
-	in.traceparent = traceparentOf(ctx)
+	in.traceparent, in.answerTo = traceparentOf(ctx), answerToOf(ctx)
 	w := p.workers[in.cover.Domain]
 	if w == nil {
 		return nil, answered(ctx, notOwner(in.cover.Domain))
@@ -57,6 +58,17 @@ func (p *Peers) serve(ctx context.Context, in *parcel) (*angzarr.SynchronousProc
 		return nil, answered(ctx, err)
 	}
 	return responseOf(book), nil
+}
+
+// answerToOf is who waits at the peer for what the command leads to.
+func answerToOf(ctx context.Context) string {
+	in, _ := metadata.FromIncomingContext(ctx)
+	if to := in.Get(log.HeaderAnswerTo); len(to) > 0 {
+		if _, ok := log.ParseAnswerTo(to[0]); ok {
+			return to[0]
+		}
+	}
+	return ""
 }
 
 // answered marks an error as a worker's own.

@@ -36,6 +36,7 @@ type Topic struct {
 	log       *slog.Logger
 	patience  time.Duration // askAgain
 	waiting   waiting
+	others    func(*log.Record) // takes what no copy of a command asked for
 }
 
 // NewTopic reads one of the partitions of the replies topic, from its end now.
@@ -44,16 +45,24 @@ func NewTopic(cluster log.Cluster, writer *log.Writer, ends map[int32]int64, log
 	partition := int32(rand.IntN(len(ends)))
 	return &Topic{
 		cluster: cluster, writer: writer, partition: partition, from: ends[partition], log: logger,
-		patience: askAgain,
+		patience: askAgain, others: func(*log.Record) {},
 	}
 }
+
+// Partition is the one of the replies topic that is read here.
+func (t *Topic) Partition() int32 { return t.partition }
+
+// Others has replies handed over that are none to a command which was written here.
+// It is called before Run.
+func (t *Topic) Others(take func(*log.Record)) { t.others = take }
 
 // Run reads replies until ctx ends.
 func (t *Topic) Run(ctx context.Context) error {
 	return t.cluster.Follow(ctx, log.RepliesTopic, t.partition, t.from, func(r *log.Record) {
 		w, copied := t.waiting.find(string(r.Header(log.HeaderReplyTag)))
 		if w == nil {
-			return // another front door's, or nobody waits any more
+			t.others(r) // or another front door's, or nobody waits any more
+			return
 		}
 		o := &angzarr.Outcome{}
 		if err := proto.Unmarshal(r.Value, o); err != nil {
@@ -148,6 +157,9 @@ func (t *Topic) recordOf(ctx context.Context, p *parcel) (*log.Record, error) {
 	}
 	if p.traceparent != "" {
 		add(log.HeaderTraceparent, p.traceparent)
+	}
+	if p.answerTo != "" {
+		add(log.HeaderAnswerTo, p.answerTo)
 	}
 	value, err := proto.Marshal(message)
 	if err != nil {

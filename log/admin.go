@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -45,8 +46,19 @@ func (a *Admin) EnsureProjections(ctx context.Context, projector string, s Topic
 }
 
 // Enrol is [Cluster.Enrol].
-func (a *Admin) Enrol(ctx context.Context, c Cluster, group, domain string) error {
-	return c.Enrol(ctx, a.client, group, domain)
+func (a *Admin) Enrol(ctx context.Context, c Cluster, reader Reader, domain string) error {
+	return c.Enrol(ctx, a.client, reader, domain)
+}
+
+// EnsureGroups is [EnsureGroups].
+func (a *Admin) EnsureGroups(ctx context.Context) error {
+	return EnsureGroups(ctx, a.client)
+}
+
+// OffsetsAt gives, for each of a topic's partitions, the first offset whose record
+// is not older than that by its writer's clock: the end, where there is none.
+func (a *Admin) OffsetsAt(ctx context.Context, topic string, at time.Time) (map[int32]int64, error) {
+	return offsets(kadm.NewClient(a.client).ListOffsetsAfterMilli(ctx, at.UnixMilli(), topic))
 }
 
 // Committed gives the offsets that a group has committed for a topic.

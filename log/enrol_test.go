@@ -35,7 +35,7 @@ func TestEnrol(t *testing.T) {
 	one, two := log.SagaGroup(b.Domain("s"), d.Name), log.ProjectorGroup(b.Domain("p"), d.Name)
 	enrol := func(group string) map[int32]int64 {
 		t.Helper()
-		if err := admin.Enrol(t.Context(), b.Cluster, group, d.Name); err != nil {
+		if err := admin.Enrol(t.Context(), b.Cluster, log.Reader{Group: group}, d.Name); err != nil {
 			t.Fatal(err)
 		}
 		committed, err := admin.Committed(t.Context(), group, log.EventsTopic(d.Name))

@@ -27,6 +27,9 @@ const (
 	// HeaderReplyTag tells that front door to which of its copies of a command
 	// the reply is; the reply carries it back as it was.
 	HeaderReplyTag = "angzarr-reply-tag"
+	// HeaderAnswerTo says who waits for what a command leads to, on commands and
+	// on the pages of such commands: an [AnswerTo].
+	HeaderAnswerTo = "angzarr-answer-to"
 	// HeaderDeadline is when that front door's caller stops waiting: RFC 3339.
 	HeaderDeadline = "angzarr-deadline"
 	// HeaderTraceparent is the W3C trace context.
@@ -69,4 +72,5 @@ const (
 const (
 	KindEventBook = "event-book" // an EventBook to record
 	KindErasure   = "erasure"    // an EraseRequest
+	KindReaction  = "reaction"   // in the replies topic: a Reaction, not an Outcome
 )

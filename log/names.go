@@ -64,6 +64,27 @@ func ProjectorGroup(name, domain string) string {
 // SagaGroup is the consumer group of a saga on a domain's events.
 func SagaGroup(name, domain string) string { return prefix + saga + "." + name + "." + domain }
 
+// The kinds of readers of a domain's events.
+const (
+	KindProjector = projector
+	KindSaga      = saga
+)
+
+// Service is a projector or a saga, and the domain whose events its group reads.
+type Service struct{ Kind, Name, Domain string }
+
+func (s Service) String() string { return s.Kind + "." + s.Name }
+
+// ServiceOf is whose group that is, and false for every other group.
+func ServiceOf(group string) (Service, bool) {
+	rest, ok := strings.CutPrefix(group, prefix)
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 3 || parts[0] != projector && parts[0] != saga || parts[1] == "" || ValidDomain(parts[2]) != nil {
+		return Service{}, false
+	}
+	return Service{parts[0], parts[1], parts[2]}, true
+}
+
 // DomainOf is the domain that a commands topic belongs to, and false for every
 // other topic.
 func DomainOf(commandsTopic string) (string, bool) {

@@ -33,6 +33,7 @@ type Cause struct {
 	Source        string // topic/partition/offset, "" for a gRPC call
 	Traceparent   string
 	Hops          uint32
+	AnswerTo      string // who waits for what the page leads to, "" if nobody does
 }
 
 var (
@@ -113,6 +114,8 @@ func DecodePage(r *Record) (Page, error) {
 			p.Cause.Traceparent = string(value)
 		case HeaderHops:
 			p.Cause.Hops = parseUint32(value)
+		case HeaderAnswerTo:
+			p.Cause.AnswerTo = string(value)
 		}
 	}
 	if p.Cause.CorrelationID == "" {

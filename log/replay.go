@@ -14,7 +14,7 @@ import (
 func (l *DeadLetter) Replay() Record {
 	headers := slices.DeleteFunc(slices.Clone(l.Headers), func(h Header) bool {
 		switch h.Key {
-		case HeaderReplyTo, HeaderReplyTag, HeaderDeadline:
+		case HeaderReplyTo, HeaderReplyTag, HeaderAnswerTo, HeaderDeadline:
 			return true
 		case HeaderCommandID:
 			return l.CommandID != ""

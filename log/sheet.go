@@ -74,6 +74,9 @@ func (s *Sheet) AddPage(p *Page, partition int32) {
 	if prefix != string(usualPrefix) {
 		s.headerString(HeaderTypeURL, prefix)
 	}
+	if p.Cause.AnswerTo != "" {
+		s.headerString(HeaderAnswerTo, p.Cause.AnswerTo)
+	}
 	if p.Synchronous {
 		s.headers = append(s.headers, Header{Key: HeaderSynchronous, Value: headerTrue})
 	}

@@ -82,7 +82,8 @@ func newBenchCommand() *cobra.Command {
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
-	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSagaCommand(), newBareSagaCommand())
+	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSyncCommand(),
+		newBenchSagaCommand(), newBareSagaCommand())
 	return command
 }
 

@@ -96,7 +96,11 @@ func (d *dev) config() (*config.Config, error) {
 			if !ok {
 				return nil, fmt.Errorf("%s %s: want %s=HOST:PORT, such as %s=localhost:50051", list.flag, given, strings.ToUpper(list.name), list.like)
 			}
-			all = append(all, map[string]any{list.name: name, "address": address})
+			service := map[string]any{list.name: name, "address": address}
+			if list.key != "business_logic" {
+				service["synchronous"] = true // for whom asks for it
+			}
+			all = append(all, service)
 			for _, key := range []string{list.name, "address"} {
 				names = append(names, fmt.Sprintf("%s[%d].%s", list.key, i, key), list.flag+" "+given)
 			}

@@ -44,10 +44,7 @@ func (p *printer) textAnswer(answer *pb.SynchronousProcessingResponse) error {
 	if pages == 0 {
 		p.printf("accepted; it led to no events\n")
 	}
-	for _, projection := range answer.GetProjections() {
-		p.printf("projection %s at page %d\n", printable(projection.GetProjector()), projection.GetSequence())
-		p.printf("  %s\n", p.payload(projection.GetProjection()))
-	}
+	p.textSequel(answer)
 	return p.err
 }
 
@@ -104,20 +101,12 @@ type bookJSON struct {
 	Pages  []pageJSON `json:"pages"`
 }
 
-type projectionJSON struct {
-	Projector string          `json:"projector"`
-	Sequence  uint32          `json:"sequence"`
-	Type      string          `json:"type"`
-	Payload   json.RawMessage `json:"projection,omitempty"`
-	Raw       []byte          `json:"raw,omitempty"`
-}
-
 type answerJSON struct {
-	CommandID     string           `json:"command_id"`
-	CorrelationID string           `json:"correlation_id"`
-	Root          string           `json:"root"`
-	Books         []bookJSON       `json:"books"`
-	Projections   []projectionJSON `json:"projections,omitempty"`
+	CommandID     string     `json:"command_id"`
+	CorrelationID string     `json:"correlation_id"`
+	Root          string     `json:"root"`
+	Books         []bookJSON `json:"books"`
+	sequelJSON
 }
 
 // jsonAnswer prints what a command led to as one object.
@@ -130,11 +119,7 @@ func (p *printer) jsonAnswer(s *sending, answer *pb.SynchronousProcessingRespons
 		}
 		shown.Books = append(shown.Books, b)
 	}
-	for _, projection := range answer.GetProjections() {
-		j := projectionJSON{Projector: projection.GetProjector(), Sequence: projection.GetSequence(), Type: schema.TypeName(projection.GetProjection())}
-		j.Payload, j.Raw = p.either(projection.GetProjection())
-		shown.Projections = append(shown.Projections, j)
-	}
+	shown.sequelJSON = p.sequel(answer)
 	p.json(shown)
 	return p.err
 }

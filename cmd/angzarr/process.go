@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/coordinators/erasure"
 	"github.com/angzarr/angzarr-kafka/coordinators/query"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
+	"github.com/angzarr/angzarr-kafka/coordinators/sequel"
 	"github.com/angzarr/angzarr-kafka/frontdoor"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -45,6 +45,7 @@ type process struct {
 	watch   *frontdoor.Watch // nil where peers are off
 	depths  []*deadletter.Depth
 	queries *query.Service
+	readers *sequel.Readers
 	shelf   *snapshots.Shelf // nil for snapshots.type: memory
 
 	door     net.Listener
@@ -72,9 +73,6 @@ func newProcess(ctx context.Context, c *config.Config, cluster log.Cluster, logg
 }
 
 func (p *process) wire(ctx context.Context, c *config.Config) error {
-	if err := unserved(c); err != nil {
-		return err
-	}
 	if err := p.listen(c); err != nil {
 		return err
 	}
@@ -185,8 +183,18 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		return err
 	}
 	p.topic = frontdoor.NewTopic(p.cluster, p.writer, ends, p.log)
+	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: p.domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
+	p.readers = sequel.NewReaders(p.cluster, p.brokers, p.log)
+	if err := p.readers.Read(ctx); err != nil {
+		return err
+	}
+	sequels := sequel.New(sequel.Config{
+		Cluster: p.cluster, Admin: p.brokers, Readers: p.readers, Pages: p.queries, Domains: p.domains, Logger: p.log,
+		Replies: p.topic.Partition(), Sagas: c.SynchronousDepth, Answer: int(c.Limits.Answer), Waiting: c.Limits.Waiting,
+	})
+	p.topic.Others(sequels.Take)
 	door := frontdoor.Config{
-		Workers: p.workers, Domains: p.domains, Topic: p.topic, Logger: p.log,
+		Workers: p.workers, Domains: p.domains, Topic: p.topic, Sequels: sequels, Logger: p.log,
 		MaxCommand: maxCommand, TopicLimits: p.limits, Waiting: c.Limits.Waiting,
 	}
 	if p.peers != nil {
@@ -203,30 +211,14 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		Cluster: p.cluster, Admin: p.brokers, Writer: p.writer, Domains: p.domains, Poster: p.topic, Logger: p.log,
 	}))
 	angzarr.RegisterErasureServer(server, frontdoor.Erasure{Door: callers, Verifier: erasure.New(p.cluster, p.brokers, p.domains)})
-	p.queries = query.New(query.Config{Cluster: p.cluster, Admin: p.brokers, Domains: p.domains, Shelf: p.shelf, Metrics: asking, Logger: p.log})
 	angzarr.RegisterEventQueryServer(server, p.queries)
+	angzarr.RegisterProjectorCoordinatorServer(server, sequel.Projectors{Gatherer: sequels})
+	angzarr.RegisterSagaCoordinatorServer(server, sequel.Sagas{Gatherer: sequels})
 	healthpb.RegisterHealthServer(server, p.health)
 	schema.Register(server, p.backends()...)
 	// The callers' door is closed before the peers'.
 	p.served = append([]served{{server, p.door}}, p.served...)
 	return nil
-}
-
-// unserved refuses what the configuration may say and this version can't do.
-func unserved(c *config.Config) error {
-	var failed []error
-	refuse := func(list string, i int, synchronous bool) {
-		if synchronous {
-			failed = append(failed, fmt.Errorf("%s[%d].synchronous: answers that wait for it are not served by this version; leave it out", list, i))
-		}
-	}
-	for i, s := range c.Projectors {
-		refuse("projectors", i, s.Synchronous)
-	}
-	for i, s := range c.Sagas {
-		refuse("sagas", i, s.Synchronous)
-	}
-	return errors.Join(failed...)
 }
 
 // reach connects to the brokers and says what about them is slow.
@@ -263,6 +255,7 @@ func (p *process) run(ctx context.Context) error {
 	}
 	all.Go(p.admin.serve)
 	all.Go(func() error { return p.topic.Run(serving) })
+	all.Go(func() error { return p.readers.Run(serving) })
 	for _, l := range p.logics {
 		all.Go(func() error { l.watch(running, p.onLogic); return nil })
 	}

@@ -37,6 +37,7 @@ type reacting struct {
 	domains  map[string]bool // those that it has a worker for
 	service  reactor.Service
 	attempts int
+	sync     bool // answers to synchronous commands wait for it
 }
 
 // wire makes the workers of all domains that are named, or there.
@@ -59,9 +60,9 @@ func (r *reactors) wire(ctx context.Context, c *config.Config) error {
 			title: "saga." + given.Name, group: log.SagaGroup, name: given.Name,
 			service: saga.New(saga.Config{
 				Name: given.Name, Conn: l.conn, Domains: r.p.domains,
-				EventTypes: given.EventTypes, Answer: int(c.Limits.Answer),
+				EventTypes: given.EventTypes, Answer: int(c.Limits.Answer), Synchronous: given.Synchronous,
 			}),
-			attempts: cmp.Or(given.Attempts, config.DefaultAttempts),
+			attempts: cmp.Or(given.Attempts, config.DefaultAttempts), sync: given.Synchronous,
 		}
 		if err := r.serve(ctx, service, given.Domains); err != nil {
 			return fmt.Errorf("saga %s: %w", given.Name, err)
@@ -84,7 +85,7 @@ func (r *reactors) projector(ctx context.Context, c *config.Config, given config
 		service: projector.New(projector.Config{
 			Name: given.Name, Conn: l.conn, Projections: projections, Answer: int(c.Limits.Answer),
 		}),
-		attempts: cmp.Or(given.Attempts, config.DefaultAttempts),
+		attempts: cmp.Or(given.Attempts, config.DefaultAttempts), sync: given.Synchronous,
 	}, nil
 }
 
@@ -116,14 +117,14 @@ func (r *reactors) worker(ctx context.Context, s *reacting, name string) (*react
 		return nil, err
 	}
 	group := s.group(s.name, name)
-	if err := r.p.brokers.Enrol(ctx, r.p.cluster, group, name); err != nil {
+	if err := r.p.brokers.Enrol(ctx, r.p.cluster, log.Reader{Group: group, Synchronous: s.sync}, name); err != nil {
 		return nil, err
 	}
 	s.domains[name] = true
 	return reactor.NewWorker(reactor.Config{
 		Name: s.title, Group: group, Domain: domain, Cluster: r.p.cluster, Member: r.member,
 		Service: s.service, Metrics: r.metrics, Logger: r.p.log,
-		Attempts: s.attempts,
+		Attempts: s.attempts, Synchronous: s.sync, Replies: r.p.writer,
 	}), nil
 }
 

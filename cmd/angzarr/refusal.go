@@ -27,6 +27,11 @@ func (p *printer) detail(detail *anypb.Any) {
 		p.textPages(book, "  ")
 		return
 	}
+	if answer := new(pb.SynchronousProcessingResponse); detail.MessageIs(answer) && detail.UnmarshalTo(answer) == nil {
+		p.printf("what it has led to so far:\n")
+		p.textAnswer(answer) //nolint:errcheck // kept in p.err
+		return
+	}
 	info := new(errdetails.ErrorInfo)
 	if !detail.MessageIs(info) || detail.UnmarshalTo(info) != nil {
 		p.printf("  %s\n", p.payload(detail))

@@ -13,11 +13,6 @@ import (
 	"github.com/angzarr/angzarr-kafka/log"
 )
 
-// marketCommands are what transcripts have besides those of testscript.
-func marketCommands() map[string]func(*testscript.TestScript, bool, []string) {
-	return map[string]func(*testscript.TestScript, bool, []string){"market": market, "until": until, "plain": plain, "grab": grab}
-}
-
 // market starts the demo's process: the examples, the coordinators and a Kafka.
 // $ANGZARR_SERVER is its front door from then on.
 func market(ts *testscript.TestScript, neg bool, args []string) {

@@ -21,13 +21,13 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts in testdata. Each has a front door of its own
 // at $ANGZARR_SERVER, with business logic for the domain "shop" behind it, and
 // the descriptor set of its types in shop.binpb. A Redis is at $REDIS, and if
-// [kafka] holds, a real Kafka at $BROKERS. The command "market" puts a real front
-// door in its place, of a process with the examples and a Kafka inside.
+// [kafka] holds, a real Kafka at $BROKERS. The commands "pipeline" and "market" put
+// a real front door in its place; that of "market" has a Kafka inside.
 func TestScripts(t *testing.T) {
 	redis, brokers := redistest.Start(t), os.Getenv(logtest.BrokersVariable)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
-		Cmds:          marketCommands(),
+		Cmds:          scriptCommands(),
 		UpdateScripts: *update,
 		Condition: func(condition string) (bool, error) {
 			if condition != "kafka" {
@@ -47,4 +47,12 @@ func TestScripts(t *testing.T) {
 			return door.writeDescriptorSet(env.WorkDir + "/shop.binpb")
 		},
 	})
+}
+
+// scriptCommands are what transcripts know beside testscript's own.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"market": market, "until": until, "plain": plain, "grab": grab,
+		"pipeline": pipeline, "timeless": timeless,
+	}
 }

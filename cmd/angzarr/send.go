@@ -22,13 +22,17 @@ name of the command's message, JSON the message in protobuf's JSON mapping ("-"
 reads it from standard input). Types are learned from the business logic's gRPC
 reflection, through the front door, or from --descriptor-set.
 
+With --sync the answer waits until the synchronous projectors and sagas have done
+with the pages, and with what these led to in turn, and all of that is printed.
+
 A refusal is printed to standard error with its code, message and details; the
 exit status is 1. Every command has an id, made here unless --id gives one:
 sending it again with the same id is safe, what was applied is not applied twice.`
 
 const sendExample = `  angzarr send inventory new inventory.CreateProduct '{"sku": "A-1", "name": "Lamp", "quantity": 5}'
   angzarr send inventory 550e8400-e29b-41d4-a716-446655440000 inventory.AdjustStock '{"delta": -2}' --expect 2
-  angzarr send inventory new inventory.CreateProduct - < product.json`
+  angzarr send inventory new inventory.CreateProduct - < product.json
+  angzarr send order new order.PlaceOrder '{"lines": [{"product_id": "550e8400-e29b-41d4-a716-446655440000", "quantity": 2}]}' --sync`
 
 // sending is one run of send.
 type sending struct {
@@ -38,6 +42,7 @@ type sending struct {
 	expect           uint32
 	id, correlation  string
 	timeout          time.Duration
+	sync             bool
 }
 
 func newSendCommand() *cobra.Command {
@@ -55,6 +60,7 @@ func newSendCommand() *cobra.Command {
 	flags.Uint32Var(&s.expect, "expect", 0, "number that the first new page must get; 0 takes any")
 	flags.StringVar(&s.id, "id", "", "the command's id; a repeat with the same id is safe")
 	flags.StringVar(&s.correlation, "correlation-id", "", "ties together what one cause led to (default the command's id)")
+	flags.BoolVar(&s.sync, "sync", false, "wait for what the pages lead to, by synchronous projectors and sagas")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 	return cmd
 }
@@ -96,7 +102,7 @@ func (s *sending) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	answer, err := pb.NewBusinessCoordinatorClient(door.conn).Handle(ctx, &pb.CommandBook{
 		Cover:         &pb.Cover{Domain: s.domain, Root: s.root},
-		Pages:         []*pb.CommandPage{{Sequence: s.expect, Command: command}},
+		Pages:         []*pb.CommandPage{{Sequence: s.expect, Command: command, Synchronous: s.sync}},
 		CommandId:     s.id,
 		CorrelationId: s.correlation,
 	})
@@ -114,6 +120,9 @@ func (s *sending) run(cmd *cobra.Command, args []string) (err error) {
 // refused prints why there are no pages.
 func (s *sending) refused(p printer, why *status.Status) error {
 	p.refusal(why)
+	if committed(why) {
+		return errors.Join(errReported, p.err)
+	}
 	switch why.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		p.printf("It is not known whether the command was applied. To find out and to apply it if not,\nsend it again to the same root with the same id:\n  angzarr send %s %s %s … --id %s\n",

@@ -23,7 +23,7 @@ func (w *Worker) Handle(ctx context.Context, book *angzarr.CommandBook, tracepar
 		root: log.Root(book.Cover.Root.Value), order: orderOf(book), encoded: value,
 		cause: log.Cause{
 			CommandID: book.CommandId, CorrelationID: book.CorrelationId,
-			Traceparent: traceparent, Hops: book.GetSagaOrigin().GetHops(),
+			Traceparent: traceparent, Hops: book.GetSagaOrigin().GetHops(), AnswerTo: answerTo(ctx),
 		},
 	})
 }
@@ -33,8 +33,21 @@ func (w *Worker) Handle(ctx context.Context, book *angzarr.CommandBook, tracepar
 func (w *Worker) Record(ctx context.Context, book *angzarr.EventBook, traceparent string) (*angzarr.EventBook, error) {
 	return w.submit(ctx, &command{
 		root: log.Root(book.Cover.Root.Value), record: book,
-		cause: log.Cause{CommandID: book.CommandId, CorrelationID: book.CorrelationId, Traceparent: traceparent},
+		cause: log.Cause{CommandID: book.CommandId, CorrelationID: book.CorrelationId, Traceparent: traceparent, AnswerTo: answerTo(ctx)},
 	})
+}
+
+type answerToKey struct{}
+
+// AnsweringTo is the context of a call whose caller waits for what its pages lead
+// to: a [log.AnswerTo] as text, which goes with them.
+func AnsweringTo(ctx context.Context, to string) context.Context {
+	return context.WithValue(ctx, answerToKey{}, to)
+}
+
+func answerTo(ctx context.Context) string {
+	to, _ := ctx.Value(answerToKey{}).(string)
+	return to
 }
 
 func (w *Worker) submit(ctx context.Context, c *command) (*angzarr.EventBook, error) {

@@ -1,6 +1,7 @@
 package business
 
 import (
+	"slices"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
@@ -149,8 +150,12 @@ func (w *Worker) after(d *decision) {
 		w.erasedSome(d)
 		return
 	}
-	if d.polled != nil && d.replyTo >= 0 && !d.forward {
+	switch {
+	case d.polled == nil || d.forward:
+	case d.replyTo >= 0:
 		w.sendReply(d)
+	default:
+		w.tellOutcome(d)
 	}
 	switch {
 	case d.refused != nil:
@@ -180,6 +185,7 @@ func (w *Worker) bookOf(d *decision) *angzarr.EventBook {
 	}
 	if d.repeat != nil {
 		book.Pages = d.repeat.Pages
+		d.locate(book, d.first, true)
 		return book
 	}
 	if d.erasure != nil {
@@ -190,5 +196,16 @@ func (w *Worker) bookOf(d *decision) *angzarr.EventBook {
 	for i := range d.pages {
 		book.Pages[i] = d.pages[i].Proto()
 	}
+	if len(d.pages) > 0 {
+		d.locate(book, d.pages[0].Offset, false)
+	}
 	return book
+}
+
+// locate says where a book's pages are, for the front door that waits for what
+// they lead to.
+func (d *decision) locate(book *angzarr.EventBook, offset int64, repeat bool) {
+	if d.cause.AnswerTo != "" || slices.ContainsFunc(book.Pages, (*angzarr.EventPage).GetSynchronous) {
+		book.Position = mustMarshal(&angzarr.Whereabouts{Offset: offset, Repeat: repeat})
+	}
 }

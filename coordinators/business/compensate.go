@@ -78,7 +78,7 @@ func notificationOf(d *decision) log.Record {
 		CommandId:     d.cause.CommandID + "/rejected",
 		CorrelationId: d.correlationID(),
 	}
-	return CommandRecord(book, d.notify, d.cause.Traceparent, d.cause.Hops)
+	return CommandRecord(book, d.notify, d.cause)
 }
 
 // told is the rejected command. One that is too large keeps only its types.
@@ -96,12 +96,16 @@ func (d *decision) told() *angzarr.CommandBook {
 }
 
 // CommandRecord is a command as it is written to its domain's topic, which has so
-// many partitions. The book must have passed [CheckCommands].
-func CommandRecord(book *angzarr.CommandBook, partitions int32, traceparent string, hops uint32) log.Record {
+// many partitions. The book must have passed [CheckCommands]. Of its cause it has
+// the trace, the hops and who waits for an answer.
+func CommandRecord(book *angzarr.CommandBook, partitions int32, cause log.Cause) log.Record {
 	root := log.Root(book.Cover.Root.Value)
-	headers := []log.Header{{Key: log.HeaderHops, Value: strconv.AppendUint(nil, uint64(hops), 10)}}
-	if traceparent != "" {
-		headers = append(headers, log.Header{Key: log.HeaderTraceparent, Value: []byte(traceparent)})
+	headers := []log.Header{{Key: log.HeaderHops, Value: strconv.AppendUint(nil, uint64(cause.Hops), 10)}}
+	if cause.Traceparent != "" {
+		headers = append(headers, log.Header{Key: log.HeaderTraceparent, Value: []byte(cause.Traceparent)})
+	}
+	if cause.AnswerTo != "" {
+		headers = append(headers, log.Header{Key: log.HeaderAnswerTo, Value: []byte(cause.AnswerTo)})
 	}
 	return log.Record{
 		Topic: log.CommandsTopic(book.Cover.Domain), Partition: partitioning.Of(root, partitions),

@@ -18,6 +18,7 @@ type decision struct {
 	snapshot *angzarr.Snapshot  // nil if there is none
 	refused  *status.Status     // nil if it was accepted
 	repeat   *angzarr.EventBook // the pages of the first time, if it is a repeat
+	first    int64              // where these are in the log, or a place before
 	dead     bool               // it is to become a dead letter
 	forward  bool               // it is to go to the partition where it belongs
 	notify   int32              // of how many partitions the domain is that is to be told of its rejection, 0 if none is
@@ -41,7 +42,7 @@ func (w *Worker) decide(l *line, c *command) {
 		w.log.Error("an aggregate takes no commands until its history is mended", "root", l.root, "error", err)
 	} else if was, known := l.book.Applied(c.cause.CommandID); known && !seam.NoIDs {
 		repeat := func(pages []*angzarr.EventPage) {
-			w.decideOn(&decision{command: c, line: l, repeat: &angzarr.EventBook{Pages: pages}})
+			w.decideOn(&decision{command: c, line: l, repeat: &angzarr.EventBook{Pages: pages}, first: was.Offset})
 		}
 		if was.Sure {
 			w.collect(l, c, was.First, was.Last, was.Offset, repeat)

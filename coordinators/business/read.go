@@ -72,6 +72,10 @@ func (c *command) readHeader(key, value string) {
 		if n, err := strconv.ParseInt(value, 10, 32); err == nil && n >= 0 {
 			c.replyTo = int32(n)
 		}
+	case log.HeaderAnswerTo:
+		if _, ok := log.ParseAnswerTo(value); ok {
+			c.cause.AnswerTo = value
+		}
 	case log.HeaderDeadline:
 		if at, err := time.Parse(time.RFC3339Nano, value); err == nil {
 			c.ctx = deadline{c.ctx, at}

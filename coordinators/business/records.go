@@ -64,7 +64,7 @@ const (
 // outcomeOf says what became of a command, without its pages.
 func outcomeOf(domain string, d *decision) *angzarr.Outcome {
 	o := &angzarr.Outcome{
-		CommandId: d.cause.CommandID, CorrelationId: d.correlationID(), DeadLetter: d.buried(),
+		CommandId: d.cause.CommandID, CorrelationId: d.correlationID(), DeadLetter: d.buried(), Notified: d.notify > 0,
 	}
 	if d.rooted {
 		o.Cover = coverOf(domain, d.root)
@@ -143,6 +143,22 @@ const maxReply = 1<<20 - headroom
 // sendReply tells the front door that waits. It is outside of the transaction:
 // one that is lost is asked for again, with the same id.
 func (w *Worker) sendReply(d *decision) {
+	r := log.Record{Topic: log.RepliesTopic, Partition: d.replyTo}
+	if tag := d.polled.Header(log.HeaderReplyTag); tag != nil {
+		r.Headers = []log.Header{{Key: log.HeaderReplyTag, Value: tag}}
+	}
+	w.send(r, d)
+}
+
+// tellOutcome tells the front door that waits for what led to the command. If that
+// is lost, it is found in the log.
+func (w *Worker) tellOutcome(d *decision) {
+	if to, ok := log.Waiting(d.cause.AnswerTo, time.Now()); ok {
+		w.send(to.Record("", nil), d)
+	}
+}
+
+func (w *Worker) send(r log.Record, d *decision) {
 	o := outcomeOf(w.domain.Name, d)
 	if d.refused == nil {
 		o.Book = w.bookOf(d)
@@ -150,14 +166,8 @@ func (w *Worker) sendReply(d *decision) {
 	if proto.Size(o) > maxReply {
 		o.Book = nil // the numbers of its pages are there
 	}
-	var headers []log.Header
-	if tag := d.polled.Header(log.HeaderReplyTag); tag != nil {
-		headers = []log.Header{{Key: log.HeaderReplyTag, Value: tag}}
-	}
-	w.replies.Send(&log.Record{
-		Topic: log.RepliesTopic, Partition: d.replyTo,
-		Key: []byte(d.cause.CommandID), Value: mustMarshal(o), Headers: headers,
-	}, func(err error) {
+	r.Key, r.Value = []byte(d.cause.CommandID), mustMarshal(o)
+	w.replies.Send(&r, func(err error) {
 		w.log.Warn("a reply was not written; the caller asks again", "error", err)
 	})
 }

@@ -94,11 +94,13 @@ func (w *Worker) take(p *part, r *log.Record) *line {
 		w.broken(p, r, err)
 		return nil
 	}
+	e := &event{record: r, page: page, size: r.Size() + aroundEvent}
 	if !w.c.Service.Wants(&page) {
 		w.pass(p, r)
+		w.passing(e)
 		return nil
 	}
-	return w.queue(p, root, &event{record: r, page: page, size: r.Size() + aroundEvent})
+	return w.queue(p, root, e)
 }
 
 // queue puts an event at the end of its root's line.

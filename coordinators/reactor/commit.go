@@ -48,19 +48,23 @@ func (w *Worker) react(r *reaction) {
 // any length.
 const mostSaid = 8 << 10
 
-// bury has a reaction's records say that its pages are dead.
-func (w *Worker) bury(r *reaction) {
-	r.records = nil
-	message := r.dead.Message()
+func start(message string) string {
 	if len(message) > mostSaid {
 		message = message[:mostSaid] + "…"
 	}
+	return strings.ToValidUTF8(message, "�")
+}
+
+// bury has a reaction's records say that its pages are dead.
+func (w *Worker) bury(r *reaction) {
+	r.records = nil
+	message := start(r.dead.Message())
 	for _, e := range r.events {
 		letter := log.DeadLetter{
 			ID:  log.LetterID{Source: e.record.Source(), Reader: w.c.Group},
 			Key: e.record.Key, Value: e.record.Value, Headers: e.record.Headers, Cut: r.cut,
 			CommandID: e.page.Cause.CommandID, Cause: r.dead.Code().String(),
-			Message: strings.ToValidUTF8(message, "�"), Attempts: max(1, r.attempts), Time: time.Now(),
+			Message: message, Attempts: max(1, r.attempts), Time: time.Now(),
 		}
 		if root, sequence, kind := log.ParseKey(e.record.Key); kind == log.KeyPage {
 			letter.Root, letter.Rooted, letter.NextPage = root, true, sequence+1
@@ -164,7 +168,7 @@ func (w *Worker) commit() {
 	}
 	if len(records) == 0 {
 		// The client ends no transaction that holds nothing.
-		records = append(records, log.Enrolled(w.c.Group, time.Now()))
+		records = append(records, w.reader().Enrolled(time.Now()))
 	}
 	tx := partitioning.Transaction{Records: records}
 	for p := range parts {
@@ -193,7 +197,7 @@ func (w *Worker) write(tx partitioning.Transaction, unmoved []partitioning.Offse
 		if err := w.member.Commit(w.work, partitioning.Transaction{Records: tx.Records, Offsets: unmoved}); err != nil {
 			return err
 		}
-		tx.Records = []log.Record{log.Enrolled(w.c.Group, time.Now())}
+		tx.Records = []log.Record{w.reader().Enrolled(time.Now())}
 	}
 	return w.member.Commit(w.work, tx)
 }
@@ -217,6 +221,7 @@ func (w *Worker) committed(parts map[*part]bool, took time.Duration, err error) 
 		p.claim.Progress.Settle()
 	}
 	for _, r := range batch {
+		w.tell(r)
 		w.forget(r.events)
 		w.done(r.part)
 	}

@@ -26,6 +26,11 @@ type Config struct {
 	Metrics *Metrics
 	Logger  *slog.Logger
 
+	// Synchronous says that answers to synchronous commands wait for the service:
+	// Replies is how they hear of it.
+	Synchronous bool
+	Replies     *log.Writer
+
 	// Attempts is how often a page is called in vain before it is a dead letter.
 	Attempts int
 }
@@ -79,6 +84,10 @@ func NewWorker(c Config) *Worker {
 	}
 	w.member = partitioning.NewMember(m, w)
 	return w
+}
+
+func (w *Worker) reader() log.Reader {
+	return log.Reader{Group: w.c.Group, Synchronous: w.c.Synchronous}
 }
 
 // Run joins the group and works until ctx ends; then it commits what was reacted

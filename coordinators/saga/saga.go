@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
@@ -45,6 +46,8 @@ type Config struct {
 	// EventTypes are the full names of the events that it gets; all, if empty.
 	EventTypes []string
 	Answer     int // limits.answer, in bytes
+	// Synchronous says that answers to synchronous commands wait for its commands.
+	Synchronous bool
 }
 
 // Saga is a service that turns events into commands. It is called by a reactor's
@@ -114,7 +117,11 @@ func (s *Saga) records(ctx context.Context, run reactor.Run, commands []*angzarr
 			return nil, &reactor.Failure{Status: st, Fate: reactor.Waits}
 		}
 		s.sign(c, run, uint32(i))
-		records[i] = business.CommandRecord(c, partitions, cause.Cause.Traceparent, c.SagaOrigin.Hops)
+		further := log.Cause{Traceparent: cause.Cause.Traceparent, Hops: c.SagaOrigin.Hops}
+		if s.c.Synchronous {
+			further.AnswerTo = log.BehindSaga(cause.Cause.AnswerTo, time.Now())
+		}
+		records[i] = business.CommandRecord(c, partitions, further)
 		if size := records[i].Size(); size > mostBytes {
 			return nil, reactor.Refuse(codes.ResourceExhausted, "the saga answered a command that is too large: %s has %d bytes, more than %d", field, size, mostBytes)
 		}
@@ -122,11 +129,16 @@ func (s *Saga) records(ctx context.Context, run reactor.Run, commands []*angzarr
 	return records, nil
 }
 
+// CommandsOf is how the ids of all commands begin that a saga makes of an event. An
+// index follows.
+func CommandsOf(name, domain string, root log.Root, sequence uint32) string {
+	return name + "/" + domain + "/" + root.String() + "/" + strconv.FormatUint(uint64(sequence), 10) + "/"
+}
+
 // sign says whose a command is. What the saga said of that itself is replaced.
 func (s *Saga) sign(c *angzarr.CommandBook, run reactor.Run, index uint32) {
 	cause := &run.Pages[0]
-	c.CommandId = strings.Join([]string{s.c.Name, run.Domain, run.Root.String(),
-		strconv.FormatUint(uint64(cause.Sequence), 10), strconv.FormatUint(uint64(index), 10)}, "/")
+	c.CommandId = CommandsOf(s.c.Name, run.Domain, run.Root, cause.Sequence) + strconv.FormatUint(uint64(index), 10)
 	c.CorrelationId = cause.Cause.CorrelationID
 	c.SagaOrigin = &angzarr.SagaOrigin{
 		Saga: s.c.Name, Cause: run.Cover(),

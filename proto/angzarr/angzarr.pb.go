@@ -31,6 +31,69 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Undone_Reason int32
+
+const (
+	Undone_REASON_UNSPECIFIED Undone_Reason = 0
+	// It is still to come; the caller's deadline passed first.
+	Undone_REASON_WAITS Undone_Reason = 1
+	// It lies behind more sagas than synchronous_depth, and was not waited for.
+	Undone_REASON_DEPTH Undone_Reason = 2
+	// The projector or saga could not do it, and has given it up.
+	Undone_REASON_DEAD_LETTER Undone_Reason = 3
+	// It is done, and would make the answer larger than limits.answer.
+	Undone_REASON_LEFT_OUT Undone_Reason = 4
+	// The aggregate was erased before it was done.
+	Undone_REASON_ERASED Undone_Reason = 5
+)
+
+// Enum value maps for Undone_Reason.
+var (
+	Undone_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "REASON_WAITS",
+		2: "REASON_DEPTH",
+		3: "REASON_DEAD_LETTER",
+		4: "REASON_LEFT_OUT",
+		5: "REASON_ERASED",
+	}
+	Undone_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"REASON_WAITS":       1,
+		"REASON_DEPTH":       2,
+		"REASON_DEAD_LETTER": 3,
+		"REASON_LEFT_OUT":    4,
+		"REASON_ERASED":      5,
+	}
+)
+
+func (x Undone_Reason) Enum() *Undone_Reason {
+	p := new(Undone_Reason)
+	*p = x
+	return p
+}
+
+func (x Undone_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Undone_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_angzarr_angzarr_proto_enumTypes[0].Descriptor()
+}
+
+func (Undone_Reason) Type() protoreflect.EnumType {
+	return &file_angzarr_angzarr_proto_enumTypes[0]
+}
+
+func (x Undone_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Undone_Reason.Descriptor instead.
+func (Undone_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{9, 0}
+}
+
 // UUID is an aggregate's identity: 16 bytes, in network order.
 type UUID struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -614,7 +677,12 @@ type SynchronousProcessingResponse struct {
 	Books       []*EventBook           `protobuf:"bytes,1,rep,name=books,proto3" json:"books,omitempty"`
 	Projections []*Projection          `protobuf:"bytes,2,rep,name=projections,proto3" json:"projections,omitempty"`
 	// commands are what a saga wants done.
-	Commands      []*CommandBook `protobuf:"bytes,100,rep,name=commands,proto3" json:"commands,omitempty"`
+	Commands []*CommandBook `protobuf:"bytes,100,rep,name=commands,proto3" json:"commands,omitempty"`
+	// outcomes are what became of the commands of sagas that a synchronous
+	// answer has waited for. Their pages are among the books.
+	Outcomes []*Outcome `protobuf:"bytes,101,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// undone is what a synchronous answer lacks.
+	Undone        []*Undone `protobuf:"bytes,102,rep,name=undone,proto3" json:"undone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +738,118 @@ func (x *SynchronousProcessingResponse) GetCommands() []*CommandBook {
 	return nil
 }
 
+func (x *SynchronousProcessingResponse) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *SynchronousProcessingResponse) GetUndone() []*Undone {
+	if x != nil {
+		return x.Undone
+	}
+	return nil
+}
+
+// Undone is a part of what a command led to that is not in its synchronous
+// answer. The command is committed all the same.
+type Undone struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason Undone_Reason          `protobuf:"varint,1,opt,name=reason,proto3,enum=angzarr.Undone_Reason" json:"reason,omitempty"`
+	// service is who is to do it: projector.<name> or saga.<name>. It is empty for
+	// a command.
+	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// cover is the aggregate whose pages these are, or that the command is for.
+	Cover     *Cover `protobuf:"bytes,3,opt,name=cover,proto3" json:"cover,omitempty"`
+	FirstPage uint32 `protobuf:"varint,4,opt,name=first_page,json=firstPage,proto3" json:"first_page,omitempty"`
+	LastPage  uint32 `protobuf:"varint,5,opt,name=last_page,json=lastPage,proto3" json:"last_page,omitempty"`
+	CommandId string `protobuf:"bytes,6,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// message says more, where there is more to say.
+	Message       string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undone) Reset() {
+	*x = Undone{}
+	mi := &file_angzarr_angzarr_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undone) ProtoMessage() {}
+
+func (x *Undone) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_angzarr_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undone.ProtoReflect.Descriptor instead.
+func (*Undone) Descriptor() ([]byte, []int) {
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Undone) GetReason() Undone_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Undone_REASON_UNSPECIFIED
+}
+
+func (x *Undone) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Undone) GetCover() *Cover {
+	if x != nil {
+		return x.Cover
+	}
+	return nil
+}
+
+func (x *Undone) GetFirstPage() uint32 {
+	if x != nil {
+		return x.FirstPage
+	}
+	return 0
+}
+
+func (x *Undone) GetLastPage() uint32 {
+	if x != nil {
+		return x.LastPage
+	}
+	return 0
+}
+
+func (x *Undone) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *Undone) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Projection is what a projector made of an aggregate's events.
 type Projection struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -684,7 +864,7 @@ type Projection struct {
 
 func (x *Projection) Reset() {
 	*x = Projection{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[9]
+	mi := &file_angzarr_angzarr_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +876,7 @@ func (x *Projection) String() string {
 func (*Projection) ProtoMessage() {}
 
 func (x *Projection) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[9]
+	mi := &file_angzarr_angzarr_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +889,7 @@ func (x *Projection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Projection.ProtoReflect.Descriptor instead.
 func (*Projection) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{9}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Projection) GetCover() *Cover {
@@ -766,7 +946,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[10]
+	mi := &file_angzarr_angzarr_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +958,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[10]
+	mi := &file_angzarr_angzarr_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +971,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{10}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Query) GetDomain() string {
@@ -868,7 +1048,7 @@ type AggregateRoot struct {
 
 func (x *AggregateRoot) Reset() {
 	*x = AggregateRoot{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[11]
+	mi := &file_angzarr_angzarr_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1060,7 @@ func (x *AggregateRoot) String() string {
 func (*AggregateRoot) ProtoMessage() {}
 
 func (x *AggregateRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[11]
+	mi := &file_angzarr_angzarr_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1073,7 @@ func (x *AggregateRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AggregateRoot.ProtoReflect.Descriptor instead.
 func (*AggregateRoot) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{11}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AggregateRoot) GetDomain() string {
@@ -928,7 +1108,7 @@ type SagaOrigin struct {
 
 func (x *SagaOrigin) Reset() {
 	*x = SagaOrigin{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[12]
+	mi := &file_angzarr_angzarr_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1120,7 @@ func (x *SagaOrigin) String() string {
 func (*SagaOrigin) ProtoMessage() {}
 
 func (x *SagaOrigin) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[12]
+	mi := &file_angzarr_angzarr_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1133,7 @@ func (x *SagaOrigin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SagaOrigin.ProtoReflect.Descriptor instead.
 func (*SagaOrigin) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{12}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SagaOrigin) GetSaga() string {
@@ -1009,14 +1189,17 @@ type Outcome struct {
 	// book holds those pages, in replies only.
 	Book *EventBook `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
 	// dead_letter says that the command is a dead letter now.
-	DeadLetter    bool `protobuf:"varint,10,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
+	DeadLetter bool `protobuf:"varint,10,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
+	// notified says that the aggregate whose event made a saga emit the command is
+	// told of its rejection, by a command whose id is this one's and "/rejected".
+	Notified      bool `protobuf:"varint,11,opt,name=notified,proto3" json:"notified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[13]
+	mi := &file_angzarr_angzarr_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1211,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[13]
+	mi := &file_angzarr_angzarr_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1224,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{13}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Outcome) GetCommandId() string {
@@ -1114,6 +1297,13 @@ func (x *Outcome) GetDeadLetter() bool {
 	return false
 }
 
+func (x *Outcome) GetNotified() bool {
+	if x != nil {
+		return x.Notified
+	}
+	return false
+}
+
 // RejectionNotification tells an aggregate that a command which its event led
 // to was rejected.
 type RejectionNotification struct {
@@ -1129,7 +1319,7 @@ type RejectionNotification struct {
 
 func (x *RejectionNotification) Reset() {
 	*x = RejectionNotification{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[14]
+	mi := &file_angzarr_angzarr_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1331,7 @@ func (x *RejectionNotification) String() string {
 func (*RejectionNotification) ProtoMessage() {}
 
 func (x *RejectionNotification) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[14]
+	mi := &file_angzarr_angzarr_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1344,7 @@ func (x *RejectionNotification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectionNotification.ProtoReflect.Descriptor instead.
 func (*RejectionNotification) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{14}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RejectionNotification) GetCommand() *CommandBook {
@@ -1209,7 +1399,7 @@ type Erased struct {
 
 func (x *Erased) Reset() {
 	*x = Erased{}
-	mi := &file_angzarr_angzarr_proto_msgTypes[15]
+	mi := &file_angzarr_angzarr_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1411,7 @@ func (x *Erased) String() string {
 func (*Erased) ProtoMessage() {}
 
 func (x *Erased) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_angzarr_proto_msgTypes[15]
+	mi := &file_angzarr_angzarr_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1424,7 @@ func (x *Erased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erased.ProtoReflect.Descriptor instead.
 func (*Erased) Descriptor() ([]byte, []int) {
-	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{15}
+	return file_angzarr_angzarr_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Erased) GetLastSequence() uint32 {
@@ -1310,11 +1500,30 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"sagaOrigin\"o\n" +
 	"\x11ContextualCommand\x12*\n" +
 	"\x06events\x18\x01 \x01(\v2\x12.angzarr.EventBookR\x06events\x12.\n" +
-	"\acommand\x18\x02 \x01(\v2\x14.angzarr.CommandBookR\acommand\"\xb2\x01\n" +
+	"\acommand\x18\x02 \x01(\v2\x14.angzarr.CommandBookR\acommand\"\x89\x02\n" +
 	"\x1dSynchronousProcessingResponse\x12(\n" +
 	"\x05books\x18\x01 \x03(\v2\x12.angzarr.EventBookR\x05books\x125\n" +
 	"\vprojections\x18\x02 \x03(\v2\x13.angzarr.ProjectionR\vprojections\x120\n" +
-	"\bcommands\x18d \x03(\v2\x14.angzarr.CommandBookR\bcommands\"\xa2\x01\n" +
+	"\bcommands\x18d \x03(\v2\x14.angzarr.CommandBookR\bcommands\x12,\n" +
+	"\boutcomes\x18e \x03(\v2\x10.angzarr.OutcomeR\boutcomes\x12'\n" +
+	"\x06undone\x18f \x03(\v2\x0f.angzarr.UndoneR\x06undone\"\xf4\x02\n" +
+	"\x06Undone\x12.\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x16.angzarr.Undone.ReasonR\x06reason\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12$\n" +
+	"\x05cover\x18\x03 \x01(\v2\x0e.angzarr.CoverR\x05cover\x12\x1d\n" +
+	"\n" +
+	"first_page\x18\x04 \x01(\rR\tfirstPage\x12\x1b\n" +
+	"\tlast_page\x18\x05 \x01(\rR\blastPage\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x06 \x01(\tR\tcommandId\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\x84\x01\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fREASON_WAITS\x10\x01\x12\x10\n" +
+	"\fREASON_DEPTH\x10\x02\x12\x16\n" +
+	"\x12REASON_DEAD_LETTER\x10\x03\x12\x13\n" +
+	"\x0fREASON_LEFT_OUT\x10\x04\x12\x11\n" +
+	"\rREASON_ERASED\x10\x05\"\xa2\x01\n" +
 	"\n" +
 	"Projection\x12$\n" +
 	"\x05cover\x18\x01 \x01(\v2\x0e.angzarr.CoverR\x05cover\x12\x1c\n" +
@@ -1347,7 +1556,7 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\v2\x0e.angzarr.CoverR\x05cause\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\rR\bsequence\x12\x14\n" +
 	"\x05index\x18\x04 \x01(\rR\x05index\x12\x12\n" +
-	"\x04hops\x18\x05 \x01(\rR\x04hops\"\xd8\x02\n" +
+	"\x04hops\x18\x05 \x01(\rR\x04hops\"\xf4\x02\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12%\n" +
@@ -1362,7 +1571,8 @@ const file_angzarr_angzarr_proto_rawDesc = "" +
 	"\x04book\x18\t \x01(\v2\x12.angzarr.EventBookR\x04book\x12\x1f\n" +
 	"\vdead_letter\x18\n" +
 	" \x01(\bR\n" +
-	"deadLetter\"\xb9\x01\n" +
+	"deadLetter\x12\x1a\n" +
+	"\bnotified\x18\v \x01(\bR\bnotified\"\xb9\x01\n" +
 	"\x15RejectionNotification\x12.\n" +
 	"\acommand\x18\x01 \x01(\v2\x14.angzarr.CommandBookR\acommand\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x18\n" +
@@ -1414,91 +1624,98 @@ func file_angzarr_angzarr_proto_rawDescGZIP() []byte {
 	return file_angzarr_angzarr_proto_rawDescData
 }
 
-var file_angzarr_angzarr_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_angzarr_angzarr_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_angzarr_angzarr_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_angzarr_angzarr_proto_goTypes = []any{
-	(*UUID)(nil),                          // 0: angzarr.UUID
-	(*Cover)(nil),                         // 1: angzarr.Cover
-	(*EventPage)(nil),                     // 2: angzarr.EventPage
-	(*Snapshot)(nil),                      // 3: angzarr.Snapshot
-	(*EventBook)(nil),                     // 4: angzarr.EventBook
-	(*CommandPage)(nil),                   // 5: angzarr.CommandPage
-	(*CommandBook)(nil),                   // 6: angzarr.CommandBook
-	(*ContextualCommand)(nil),             // 7: angzarr.ContextualCommand
-	(*SynchronousProcessingResponse)(nil), // 8: angzarr.SynchronousProcessingResponse
-	(*Projection)(nil),                    // 9: angzarr.Projection
-	(*Query)(nil),                         // 10: angzarr.Query
-	(*AggregateRoot)(nil),                 // 11: angzarr.AggregateRoot
-	(*SagaOrigin)(nil),                    // 12: angzarr.SagaOrigin
-	(*Outcome)(nil),                       // 13: angzarr.Outcome
-	(*RejectionNotification)(nil),         // 14: angzarr.RejectionNotification
-	(*Erased)(nil),                        // 15: angzarr.Erased
-	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
-	(*anypb.Any)(nil),                     // 17: google.protobuf.Any
-	(*emptypb.Empty)(nil),                 // 18: google.protobuf.Empty
+	(Undone_Reason)(0),                    // 0: angzarr.Undone.Reason
+	(*UUID)(nil),                          // 1: angzarr.UUID
+	(*Cover)(nil),                         // 2: angzarr.Cover
+	(*EventPage)(nil),                     // 3: angzarr.EventPage
+	(*Snapshot)(nil),                      // 4: angzarr.Snapshot
+	(*EventBook)(nil),                     // 5: angzarr.EventBook
+	(*CommandPage)(nil),                   // 6: angzarr.CommandPage
+	(*CommandBook)(nil),                   // 7: angzarr.CommandBook
+	(*ContextualCommand)(nil),             // 8: angzarr.ContextualCommand
+	(*SynchronousProcessingResponse)(nil), // 9: angzarr.SynchronousProcessingResponse
+	(*Undone)(nil),                        // 10: angzarr.Undone
+	(*Projection)(nil),                    // 11: angzarr.Projection
+	(*Query)(nil),                         // 12: angzarr.Query
+	(*AggregateRoot)(nil),                 // 13: angzarr.AggregateRoot
+	(*SagaOrigin)(nil),                    // 14: angzarr.SagaOrigin
+	(*Outcome)(nil),                       // 15: angzarr.Outcome
+	(*RejectionNotification)(nil),         // 16: angzarr.RejectionNotification
+	(*Erased)(nil),                        // 17: angzarr.Erased
+	(*timestamppb.Timestamp)(nil),         // 18: google.protobuf.Timestamp
+	(*anypb.Any)(nil),                     // 19: google.protobuf.Any
+	(*emptypb.Empty)(nil),                 // 20: google.protobuf.Empty
 }
 var file_angzarr_angzarr_proto_depIdxs = []int32{
-	0,  // 0: angzarr.Cover.root:type_name -> angzarr.UUID
-	16, // 1: angzarr.EventPage.createdAt:type_name -> google.protobuf.Timestamp
-	17, // 2: angzarr.EventPage.event:type_name -> google.protobuf.Any
-	17, // 3: angzarr.Snapshot.state:type_name -> google.protobuf.Any
-	1,  // 4: angzarr.EventBook.cover:type_name -> angzarr.Cover
-	3,  // 5: angzarr.EventBook.snapshot:type_name -> angzarr.Snapshot
-	2,  // 6: angzarr.EventBook.pages:type_name -> angzarr.EventPage
-	15, // 7: angzarr.EventBook.erased:type_name -> angzarr.Erased
-	17, // 8: angzarr.CommandPage.command:type_name -> google.protobuf.Any
-	1,  // 9: angzarr.CommandBook.cover:type_name -> angzarr.Cover
-	5,  // 10: angzarr.CommandBook.pages:type_name -> angzarr.CommandPage
-	12, // 11: angzarr.CommandBook.saga_origin:type_name -> angzarr.SagaOrigin
-	4,  // 12: angzarr.ContextualCommand.events:type_name -> angzarr.EventBook
-	6,  // 13: angzarr.ContextualCommand.command:type_name -> angzarr.CommandBook
-	4,  // 14: angzarr.SynchronousProcessingResponse.books:type_name -> angzarr.EventBook
-	9,  // 15: angzarr.SynchronousProcessingResponse.projections:type_name -> angzarr.Projection
-	6,  // 16: angzarr.SynchronousProcessingResponse.commands:type_name -> angzarr.CommandBook
-	1,  // 17: angzarr.Projection.cover:type_name -> angzarr.Cover
-	17, // 18: angzarr.Projection.projection:type_name -> google.protobuf.Any
-	0,  // 19: angzarr.Query.root:type_name -> angzarr.UUID
-	16, // 20: angzarr.Query.as_of_time:type_name -> google.protobuf.Timestamp
-	0,  // 21: angzarr.AggregateRoot.root:type_name -> angzarr.UUID
-	1,  // 22: angzarr.SagaOrigin.cause:type_name -> angzarr.Cover
-	1,  // 23: angzarr.Outcome.cover:type_name -> angzarr.Cover
-	17, // 24: angzarr.Outcome.details:type_name -> google.protobuf.Any
-	4,  // 25: angzarr.Outcome.book:type_name -> angzarr.EventBook
-	6,  // 26: angzarr.RejectionNotification.command:type_name -> angzarr.CommandBook
-	17, // 27: angzarr.RejectionNotification.details:type_name -> google.protobuf.Any
-	16, // 28: angzarr.Erased.erased_at:type_name -> google.protobuf.Timestamp
-	7,  // 29: angzarr.BusinessLogic.Handle:input_type -> angzarr.ContextualCommand
-	6,  // 30: angzarr.BusinessCoordinator.Handle:input_type -> angzarr.CommandBook
-	4,  // 31: angzarr.BusinessCoordinator.Record:input_type -> angzarr.EventBook
-	4,  // 32: angzarr.Projector.Handle:input_type -> angzarr.EventBook
-	4,  // 33: angzarr.Projector.HandleSync:input_type -> angzarr.EventBook
-	4,  // 34: angzarr.ProjectorCoordinator.Handle:input_type -> angzarr.EventBook
-	4,  // 35: angzarr.ProjectorCoordinator.HandleSync:input_type -> angzarr.EventBook
-	4,  // 36: angzarr.Saga.Handle:input_type -> angzarr.EventBook
-	4,  // 37: angzarr.Saga.HandleSync:input_type -> angzarr.EventBook
-	4,  // 38: angzarr.SagaCoordinator.Handle:input_type -> angzarr.EventBook
-	4,  // 39: angzarr.SagaCoordinator.HandleSync:input_type -> angzarr.EventBook
-	10, // 40: angzarr.EventQuery.GetEvents:input_type -> angzarr.Query
-	10, // 41: angzarr.EventQuery.Synchronize:input_type -> angzarr.Query
-	18, // 42: angzarr.EventQuery.GetAggregateRoots:input_type -> google.protobuf.Empty
-	4,  // 43: angzarr.BusinessLogic.Handle:output_type -> angzarr.EventBook
-	8,  // 44: angzarr.BusinessCoordinator.Handle:output_type -> angzarr.SynchronousProcessingResponse
-	8,  // 45: angzarr.BusinessCoordinator.Record:output_type -> angzarr.SynchronousProcessingResponse
-	18, // 46: angzarr.Projector.Handle:output_type -> google.protobuf.Empty
-	9,  // 47: angzarr.Projector.HandleSync:output_type -> angzarr.Projection
-	18, // 48: angzarr.ProjectorCoordinator.Handle:output_type -> google.protobuf.Empty
-	9,  // 49: angzarr.ProjectorCoordinator.HandleSync:output_type -> angzarr.Projection
-	18, // 50: angzarr.Saga.Handle:output_type -> google.protobuf.Empty
-	8,  // 51: angzarr.Saga.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
-	18, // 52: angzarr.SagaCoordinator.Handle:output_type -> google.protobuf.Empty
-	8,  // 53: angzarr.SagaCoordinator.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
-	4,  // 54: angzarr.EventQuery.GetEvents:output_type -> angzarr.EventBook
-	4,  // 55: angzarr.EventQuery.Synchronize:output_type -> angzarr.EventBook
-	11, // 56: angzarr.EventQuery.GetAggregateRoots:output_type -> angzarr.AggregateRoot
-	43, // [43:57] is the sub-list for method output_type
-	29, // [29:43] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	1,  // 0: angzarr.Cover.root:type_name -> angzarr.UUID
+	18, // 1: angzarr.EventPage.createdAt:type_name -> google.protobuf.Timestamp
+	19, // 2: angzarr.EventPage.event:type_name -> google.protobuf.Any
+	19, // 3: angzarr.Snapshot.state:type_name -> google.protobuf.Any
+	2,  // 4: angzarr.EventBook.cover:type_name -> angzarr.Cover
+	4,  // 5: angzarr.EventBook.snapshot:type_name -> angzarr.Snapshot
+	3,  // 6: angzarr.EventBook.pages:type_name -> angzarr.EventPage
+	17, // 7: angzarr.EventBook.erased:type_name -> angzarr.Erased
+	19, // 8: angzarr.CommandPage.command:type_name -> google.protobuf.Any
+	2,  // 9: angzarr.CommandBook.cover:type_name -> angzarr.Cover
+	6,  // 10: angzarr.CommandBook.pages:type_name -> angzarr.CommandPage
+	14, // 11: angzarr.CommandBook.saga_origin:type_name -> angzarr.SagaOrigin
+	5,  // 12: angzarr.ContextualCommand.events:type_name -> angzarr.EventBook
+	7,  // 13: angzarr.ContextualCommand.command:type_name -> angzarr.CommandBook
+	5,  // 14: angzarr.SynchronousProcessingResponse.books:type_name -> angzarr.EventBook
+	11, // 15: angzarr.SynchronousProcessingResponse.projections:type_name -> angzarr.Projection
+	7,  // 16: angzarr.SynchronousProcessingResponse.commands:type_name -> angzarr.CommandBook
+	15, // 17: angzarr.SynchronousProcessingResponse.outcomes:type_name -> angzarr.Outcome
+	10, // 18: angzarr.SynchronousProcessingResponse.undone:type_name -> angzarr.Undone
+	0,  // 19: angzarr.Undone.reason:type_name -> angzarr.Undone.Reason
+	2,  // 20: angzarr.Undone.cover:type_name -> angzarr.Cover
+	2,  // 21: angzarr.Projection.cover:type_name -> angzarr.Cover
+	19, // 22: angzarr.Projection.projection:type_name -> google.protobuf.Any
+	1,  // 23: angzarr.Query.root:type_name -> angzarr.UUID
+	18, // 24: angzarr.Query.as_of_time:type_name -> google.protobuf.Timestamp
+	1,  // 25: angzarr.AggregateRoot.root:type_name -> angzarr.UUID
+	2,  // 26: angzarr.SagaOrigin.cause:type_name -> angzarr.Cover
+	2,  // 27: angzarr.Outcome.cover:type_name -> angzarr.Cover
+	19, // 28: angzarr.Outcome.details:type_name -> google.protobuf.Any
+	5,  // 29: angzarr.Outcome.book:type_name -> angzarr.EventBook
+	7,  // 30: angzarr.RejectionNotification.command:type_name -> angzarr.CommandBook
+	19, // 31: angzarr.RejectionNotification.details:type_name -> google.protobuf.Any
+	18, // 32: angzarr.Erased.erased_at:type_name -> google.protobuf.Timestamp
+	8,  // 33: angzarr.BusinessLogic.Handle:input_type -> angzarr.ContextualCommand
+	7,  // 34: angzarr.BusinessCoordinator.Handle:input_type -> angzarr.CommandBook
+	5,  // 35: angzarr.BusinessCoordinator.Record:input_type -> angzarr.EventBook
+	5,  // 36: angzarr.Projector.Handle:input_type -> angzarr.EventBook
+	5,  // 37: angzarr.Projector.HandleSync:input_type -> angzarr.EventBook
+	5,  // 38: angzarr.ProjectorCoordinator.Handle:input_type -> angzarr.EventBook
+	5,  // 39: angzarr.ProjectorCoordinator.HandleSync:input_type -> angzarr.EventBook
+	5,  // 40: angzarr.Saga.Handle:input_type -> angzarr.EventBook
+	5,  // 41: angzarr.Saga.HandleSync:input_type -> angzarr.EventBook
+	5,  // 42: angzarr.SagaCoordinator.Handle:input_type -> angzarr.EventBook
+	5,  // 43: angzarr.SagaCoordinator.HandleSync:input_type -> angzarr.EventBook
+	12, // 44: angzarr.EventQuery.GetEvents:input_type -> angzarr.Query
+	12, // 45: angzarr.EventQuery.Synchronize:input_type -> angzarr.Query
+	20, // 46: angzarr.EventQuery.GetAggregateRoots:input_type -> google.protobuf.Empty
+	5,  // 47: angzarr.BusinessLogic.Handle:output_type -> angzarr.EventBook
+	9,  // 48: angzarr.BusinessCoordinator.Handle:output_type -> angzarr.SynchronousProcessingResponse
+	9,  // 49: angzarr.BusinessCoordinator.Record:output_type -> angzarr.SynchronousProcessingResponse
+	20, // 50: angzarr.Projector.Handle:output_type -> google.protobuf.Empty
+	11, // 51: angzarr.Projector.HandleSync:output_type -> angzarr.Projection
+	20, // 52: angzarr.ProjectorCoordinator.Handle:output_type -> google.protobuf.Empty
+	11, // 53: angzarr.ProjectorCoordinator.HandleSync:output_type -> angzarr.Projection
+	20, // 54: angzarr.Saga.Handle:output_type -> google.protobuf.Empty
+	9,  // 55: angzarr.Saga.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
+	20, // 56: angzarr.SagaCoordinator.Handle:output_type -> google.protobuf.Empty
+	9,  // 57: angzarr.SagaCoordinator.HandleSync:output_type -> angzarr.SynchronousProcessingResponse
+	5,  // 58: angzarr.EventQuery.GetEvents:output_type -> angzarr.EventBook
+	5,  // 59: angzarr.EventQuery.Synchronize:output_type -> angzarr.EventBook
+	13, // 60: angzarr.EventQuery.GetAggregateRoots:output_type -> angzarr.AggregateRoot
+	47, // [47:61] is the sub-list for method output_type
+	33, // [33:47] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_angzarr_angzarr_proto_init() }
@@ -1515,13 +1732,14 @@ func file_angzarr_angzarr_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_angzarr_angzarr_proto_rawDesc), len(file_angzarr_angzarr_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      1,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   7,
 		},
 		GoTypes:           file_angzarr_angzarr_proto_goTypes,
 		DependencyIndexes: file_angzarr_angzarr_proto_depIdxs,
+		EnumInfos:         file_angzarr_angzarr_proto_enumTypes,
 		MessageInfos:      file_angzarr_angzarr_proto_msgTypes,
 	}.Build()
 	File_angzarr_angzarr_proto = out.File

@@ -106,6 +106,159 @@ func (x *GreetResponse) GetIncarnations() []string {
 	return nil
 }
 
+// Reaction is what a projector or a saga has made of pages that somebody waits
+// for: the record in the replies topic, written once that is committed.
+type Reaction struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Group     string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Cover     *Cover                 `protobuf:"bytes,2,opt,name=cover,proto3" json:"cover,omitempty"`
+	FirstPage uint32                 `protobuf:"varint,3,opt,name=first_page,json=firstPage,proto3" json:"first_page,omitempty"`
+	LastPage  uint32                 `protobuf:"varint,4,opt,name=last_page,json=lastPage,proto3" json:"last_page,omitempty"`
+	// projection is what was published, if anything was.
+	Projection *Projection `protobuf:"bytes,5,opt,name=projection,proto3" json:"projection,omitempty"`
+	// commands are those that a saga has sent: their ids and covers.
+	Commands []*CommandBook `protobuf:"bytes,6,rep,name=commands,proto3" json:"commands,omitempty"`
+	// failure is why the page is a dead letter, if it is one.
+	Failure       string `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reaction) Reset() {
+	*x = Reaction{}
+	mi := &file_angzarr_peers_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reaction) ProtoMessage() {}
+
+func (x *Reaction) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_peers_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reaction.ProtoReflect.Descriptor instead.
+func (*Reaction) Descriptor() ([]byte, []int) {
+	return file_angzarr_peers_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Reaction) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Reaction) GetCover() *Cover {
+	if x != nil {
+		return x.Cover
+	}
+	return nil
+}
+
+func (x *Reaction) GetFirstPage() uint32 {
+	if x != nil {
+		return x.FirstPage
+	}
+	return 0
+}
+
+func (x *Reaction) GetLastPage() uint32 {
+	if x != nil {
+		return x.LastPage
+	}
+	return 0
+}
+
+func (x *Reaction) GetProjection() *Projection {
+	if x != nil {
+		return x.Projection
+	}
+	return nil
+}
+
+func (x *Reaction) GetCommands() []*CommandBook {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+func (x *Reaction) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+// Whereabouts is, between processes, the position of an answer's book.
+type Whereabouts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// offset is where in the events topic its first page stands, or a place before.
+	Offset int64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// repeat says that its command was applied before: what its pages lead to is
+	// told to whoever waited then.
+	Repeat        bool `protobuf:"varint,2,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Whereabouts) Reset() {
+	*x = Whereabouts{}
+	mi := &file_angzarr_peers_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Whereabouts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Whereabouts) ProtoMessage() {}
+
+func (x *Whereabouts) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_peers_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Whereabouts.ProtoReflect.Descriptor instead.
+func (*Whereabouts) Descriptor() ([]byte, []int) {
+	return file_angzarr_peers_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Whereabouts) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Whereabouts) GetRepeat() bool {
+	if x != nil {
+		return x.Repeat
+	}
+	return false
+}
+
 var File_angzarr_peers_proto protoreflect.FileDescriptor
 
 const file_angzarr_peers_proto_rawDesc = "" +
@@ -113,7 +266,21 @@ const file_angzarr_peers_proto_rawDesc = "" +
 	"\x13angzarr/peers.proto\x12\aangzarr\x1a\x13angzarr/admin.proto\x1a\x15angzarr/angzarr.proto\"\x0e\n" +
 	"\fGreetRequest\"3\n" +
 	"\rGreetResponse\x12\"\n" +
-	"\fincarnations\x18\x01 \x03(\tR\fincarnations2\x97\x02\n" +
+	"\fincarnations\x18\x01 \x03(\tR\fincarnations\"\x83\x02\n" +
+	"\bReaction\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12$\n" +
+	"\x05cover\x18\x02 \x01(\v2\x0e.angzarr.CoverR\x05cover\x12\x1d\n" +
+	"\n" +
+	"first_page\x18\x03 \x01(\rR\tfirstPage\x12\x1b\n" +
+	"\tlast_page\x18\x04 \x01(\rR\blastPage\x123\n" +
+	"\n" +
+	"projection\x18\x05 \x01(\v2\x13.angzarr.ProjectionR\n" +
+	"projection\x120\n" +
+	"\bcommands\x18\x06 \x03(\v2\x14.angzarr.CommandBookR\bcommands\x12\x18\n" +
+	"\afailure\x18\a \x01(\tR\afailure\"=\n" +
+	"\vWhereabouts\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06repeat\x18\x02 \x01(\bR\x06repeat2\x97\x02\n" +
 	"\x05Peers\x12F\n" +
 	"\x06Handle\x12\x14.angzarr.CommandBook\x1a&.angzarr.SynchronousProcessingResponse\x12D\n" +
 	"\x06Record\x12\x12.angzarr.EventBook\x1a&.angzarr.SynchronousProcessingResponse\x12F\n" +
@@ -132,29 +299,36 @@ func file_angzarr_peers_proto_rawDescGZIP() []byte {
 	return file_angzarr_peers_proto_rawDescData
 }
 
-var file_angzarr_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_angzarr_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_angzarr_peers_proto_goTypes = []any{
 	(*GreetRequest)(nil),                  // 0: angzarr.GreetRequest
 	(*GreetResponse)(nil),                 // 1: angzarr.GreetResponse
-	(*CommandBook)(nil),                   // 2: angzarr.CommandBook
-	(*EventBook)(nil),                     // 3: angzarr.EventBook
-	(*EraseRequest)(nil),                  // 4: angzarr.EraseRequest
-	(*SynchronousProcessingResponse)(nil), // 5: angzarr.SynchronousProcessingResponse
+	(*Reaction)(nil),                      // 2: angzarr.Reaction
+	(*Whereabouts)(nil),                   // 3: angzarr.Whereabouts
+	(*Cover)(nil),                         // 4: angzarr.Cover
+	(*Projection)(nil),                    // 5: angzarr.Projection
+	(*CommandBook)(nil),                   // 6: angzarr.CommandBook
+	(*EventBook)(nil),                     // 7: angzarr.EventBook
+	(*EraseRequest)(nil),                  // 8: angzarr.EraseRequest
+	(*SynchronousProcessingResponse)(nil), // 9: angzarr.SynchronousProcessingResponse
 }
 var file_angzarr_peers_proto_depIdxs = []int32{
-	2, // 0: angzarr.Peers.Handle:input_type -> angzarr.CommandBook
-	3, // 1: angzarr.Peers.Record:input_type -> angzarr.EventBook
-	4, // 2: angzarr.Peers.Erase:input_type -> angzarr.EraseRequest
-	0, // 3: angzarr.Peers.Greet:input_type -> angzarr.GreetRequest
-	5, // 4: angzarr.Peers.Handle:output_type -> angzarr.SynchronousProcessingResponse
-	5, // 5: angzarr.Peers.Record:output_type -> angzarr.SynchronousProcessingResponse
-	5, // 6: angzarr.Peers.Erase:output_type -> angzarr.SynchronousProcessingResponse
-	1, // 7: angzarr.Peers.Greet:output_type -> angzarr.GreetResponse
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	4, // 0: angzarr.Reaction.cover:type_name -> angzarr.Cover
+	5, // 1: angzarr.Reaction.projection:type_name -> angzarr.Projection
+	6, // 2: angzarr.Reaction.commands:type_name -> angzarr.CommandBook
+	6, // 3: angzarr.Peers.Handle:input_type -> angzarr.CommandBook
+	7, // 4: angzarr.Peers.Record:input_type -> angzarr.EventBook
+	8, // 5: angzarr.Peers.Erase:input_type -> angzarr.EraseRequest
+	0, // 6: angzarr.Peers.Greet:input_type -> angzarr.GreetRequest
+	9, // 7: angzarr.Peers.Handle:output_type -> angzarr.SynchronousProcessingResponse
+	9, // 8: angzarr.Peers.Record:output_type -> angzarr.SynchronousProcessingResponse
+	9, // 9: angzarr.Peers.Erase:output_type -> angzarr.SynchronousProcessingResponse
+	1, // 10: angzarr.Peers.Greet:output_type -> angzarr.GreetResponse
+	7, // [7:11] is the sub-list for method output_type
+	3, // [3:7] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_angzarr_peers_proto_init() }
@@ -170,7 +344,7 @@ func file_angzarr_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_angzarr_peers_proto_rawDesc), len(file_angzarr_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -136,7 +136,7 @@ func (w *World) Worker(name string, s reactor.Service, opts ...Option) *Worker {
 		w: w, id: partitioning.NewIdentity(""), group: w.Group(name),
 		Wire: logtest.NewWire(w.t, w.Cluster.Brokers[0]), ended: make(chan error, 1),
 	}
-	if err := w.admin.Enrol(w.t.Context(), w.Cluster, x.group, w.Domain.Name); err != nil {
+	if err := w.admin.Enrol(w.t.Context(), w.Cluster, log.Reader{Group: x.group}, w.Domain.Name); err != nil {
 		w.t.Fatal(err)
 	}
 	config := reactor.Config{
