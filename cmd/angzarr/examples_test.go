@@ -8,51 +8,53 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-
-	"github.com/angzarr/angzarr-kafka/examples/inventory"
-	"github.com/angzarr/angzarr-kafka/examples/inventorysummary"
-	"github.com/angzarr/angzarr-kafka/examples/order"
-	"github.com/angzarr/angzarr-kafka/examples/orderfulfillment"
-	inventorypb "github.com/angzarr/angzarr-kafka/examples/proto/inventory"
-	orderpb "github.com/angzarr/angzarr-kafka/examples/proto/order"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-// TestExamplesTogether has the examples' orders fulfilled, and rejected where
-// stock is short: by the saga, and by what comes back to who caused it.
+// TestExamplesTogether has the examples of each language, and a mixture of all,
+// do the same. Those in Python and Rust need what examples/python/setup prints
+// in ANGZARR_TEST_EXAMPLES_PYTHON, and the folder of the binaries that cargo has
+// built in ANGZARR_TEST_EXAMPLES_RUST.
 func TestExamplesTogether(t *testing.T) {
-	args := []string{"dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--data", ""}
-	for flag, register := range map[string]func(*grpc.Server){
-		"--logic inventory=": inventory.Register, "--logic order=": order.Register,
-		"--saga fulfillment=": orderfulfillment.Register, "--projector summary=": inventorysummary.Register,
+	for _, d := range []struct {
+		name                            string
+		inventory, order, saga, summary language
+	}{
+		{"Go", inGo, inGo, inGo, inGo},
+		{"Python", inPython, inPython, inPython, inPython},
+		{"Rust", inRust, inRust, inRust, inRust},
+		{"logic in Go and Rust, a saga in Python, a projector in Rust", inGo, inRust, inPython, inRust},
 	} {
-		server := grpc.NewServer()
-		register(server)
-		address, err := listenAndServe(server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Stop)
-		args = append(args, strings.Fields(flag+address)...)
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			services := map[string]*service{
+				"inventory": d.inventory(t, "inventory"), "order": d.order(t, "order"),
+				"order-fulfillment": d.saga(t, "order-fulfillment"), "inventory-summary": d.summary(t, "inventory-summary"),
+			}
+			m := openMarket(t, services)
+			m.describes("inventory", "angzarr.BusinessLogic", "inventory.CreateProduct", "inventory.Product")
+			m.describes("order", "angzarr.BusinessLogic", "order.PlaceOrder", "angzarr.RejectionNotification")
+			m.describes("order-fulfillment", "angzarr.Saga", "order.RecordReservation", "inventory.ReserveStock")
+			m.describes("inventory-summary", "angzarr.Projector", "inventorysummary.ProductSummary", "inventory.StockReserved")
+
+			m.fulfils()
+			m.rejectsWhatIsShort()
+			m.takesBackWhatIsNotWanted()
+			m.cancels()
+			m.refuses()
+			m.makesSnapshots()
+			m.speaksJSON()
+			m.leavesNoDeadLetters()
+
+			m.process.stop(t, syscall.SIGTERM)
+			for _, each := range services {
+				each.stop(t)
+			}
+		})
 	}
-	r := start(t, t.TempDir(), args...)
-	door := dialDoor(t, r.wait(t, `^front door +(\S+)`)[1])
-	product, fulfilled, short := uuid.New(), uuid.New(), uuid.New()
-	door.send(t, "inventory", product, &inventorypb.CreateProduct{Sku: "LAMP", Name: "Lamp", Quantity: 5})
-	place := func(root uuid.UUID, quantity uint32) {
-		door.send(t, "order", root, &orderpb.PlaceOrder{Lines: []*orderpb.Line{{ProductId: product.String(), Quantity: quantity}}})
-	}
-	place(fulfilled, 3)
-	door.types(t, "order", fulfilled, "OrderPlaced, LineReserved, OrderConfirmed")
-	place(short, 3)
-	door.types(t, "order", short, "OrderPlaced, OrderRejected")
-	door.send(t, "order", fulfilled, &orderpb.ShipOrder{})
-	door.types(t, "inventory", product, "ProductCreated, StockReserved, ReservationCommitted")
-	r.stop(t, syscall.SIGTERM)
 }
 
 func (d doorOf) send(t *testing.T, domain string, root uuid.UUID, command proto.Message) {
