@@ -87,6 +87,7 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(),
 		newDevCommand(),
 		newDemoCommand(&demo{}),
+		newInitCommand(),
 	)
 	return root
 }
