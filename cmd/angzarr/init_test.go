@@ -23,6 +23,7 @@ import (
 const begun = "http"
 
 func TestStarters(t *testing.T) {
+	placeholder := regexp.MustCompile(`\bNAME`)
 	for _, language := range examples.Languages() {
 		t.Run(language, func(t *testing.T) {
 			project, err := examples.Starter(language, begun)
@@ -30,7 +31,7 @@ func TestStarters(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, text := range project {
-				if bytes.Contains(text, []byte("NAME")) || strings.Contains(name, "NAME") || path.Ext(name) == ".tmpl" {
+				if placeholder.Match(text) || placeholder.MatchString(name) || path.Ext(name) == ".tmpl" {
 					t.Errorf("%s is not made out", name)
 				}
 				if bytes.Contains(text, []byte("shop")) {
