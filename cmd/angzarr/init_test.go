@@ -106,7 +106,6 @@ func TestStartersWork(t *testing.T) {
 	for language, build := range map[string]func(t *testing.T, dir string) []string{
 		"go": func(t *testing.T, dir string) []string {
 			do(t, dir, "go", "generate", "./...")
-			do(t, dir, "go", "vet", "./...")
 			do(t, dir, "go", "test", "./...")
 			do(t, dir, "go", "build", "-o", "program", ".")
 			return []string{filepath.Join(dir, "program")}
