@@ -34,7 +34,7 @@ func TestExamplesTogether(t *testing.T) {
 				"inventory": d.inventory(t, "inventory"), "order": d.order(t, "order"),
 				"order-fulfillment": d.saga(t, "order-fulfillment"), "inventory-summary": d.summary(t, "inventory-summary"),
 			}
-			m := openMarket(t, services)
+			m := openStorefront(t, services)
 			m.describes("inventory", "angzarr.BusinessLogic", "inventory.CreateProduct", "inventory.Product")
 			m.describes("order", "angzarr.BusinessLogic", "order.PlaceOrder", "angzarr.RejectionNotification")
 			m.describes("order-fulfillment", "angzarr.Saga", "order.RecordReservation", "inventory.ReserveStock")

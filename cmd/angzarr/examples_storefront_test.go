@@ -30,8 +30,8 @@ import (
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
 
-// market is a deployment of the four examples, seen from outside.
-type market struct {
+// storefront is a deployment of the four examples, seen from outside.
+type storefront struct {
 	*testing.T
 	services map[string]*service
 	process  *running
@@ -40,7 +40,7 @@ type market struct {
 	cluster  log.Cluster
 }
 
-func openMarket(t *testing.T, services map[string]*service) *market {
+func openStorefront(t *testing.T, services map[string]*service) *storefront {
 	t.Helper()
 	at := func(flag, name, example string) []string {
 		return []string{flag, name + "=" + services[example].address}
@@ -51,7 +51,7 @@ func openMarket(t *testing.T, services map[string]*service) *market {
 	args = append(args, at("--saga", "order-fulfillment", "order-fulfillment")...)
 	args = append(args, at("--projector", "inventory-summary", "inventory-summary")...)
 	r := start(t, t.TempDir(), args...)
-	m := &market{T: t, services: services, process: r, address: r.wait(t, `^front door +(\S+)`)[1]}
+	m := &storefront{T: t, services: services, process: r, address: r.wait(t, `^front door +(\S+)`)[1]}
 	m.door = dialDoor(t, m.address)
 	m.cluster = log.Cluster{Brokers: []string{r.wait(t, `^Kafka +(\S+)`)[1]}}
 	return m
@@ -59,7 +59,7 @@ func openMarket(t *testing.T, services map[string]*service) *market {
 
 // describes checks what a service says of itself to who has no protos: that it
 // is healthy, and what its messages are.
-func (m *market) describes(example, name string, messages ...string) {
+func (m *storefront) describes(example, name string, messages ...string) {
 	m.Helper()
 	conn, err := grpc.NewClient(m.services[example].address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -86,7 +86,7 @@ func (m *market) describes(example, name string, messages ...string) {
 }
 
 // product begins one, with so many of it.
-func (m *market) product(sku string, quantity uint32) uuid.UUID {
+func (m *storefront) product(sku string, quantity uint32) uuid.UUID {
 	m.Helper()
 	root := uuid.New()
 	m.door.send(m.T, "inventory", root, &stock.CreateProduct{Sku: sku, Name: sku, Quantity: quantity})
@@ -94,7 +94,7 @@ func (m *market) product(sku string, quantity uint32) uuid.UUID {
 }
 
 // order places one.
-func (m *market) order(lines ...*sales.Line) uuid.UUID {
+func (m *storefront) order(lines ...*sales.Line) uuid.UUID {
 	m.Helper()
 	root := uuid.New()
 	m.door.send(m.T, "order", root, &sales.PlaceOrder{Lines: lines})
@@ -105,14 +105,14 @@ func of(product uuid.UUID, quantity uint32) *sales.Line {
 	return &sales.Line{ProductId: product.String(), Quantity: quantity}
 }
 
-func (m *market) orderIs(root uuid.UUID, types string) {
+func (m *storefront) orderIs(root uuid.UUID, types string) {
 	m.Helper()
 	m.door.types(m.T, "order", root, types)
 }
 
 // productIs waits until these are the types of a product's events, and its
 // summary says that so many are there, of which so many are reserved.
-func (m *market) productIs(root uuid.UUID, onHand, reserved uint32, types string) {
+func (m *storefront) productIs(root uuid.UUID, onHand, reserved uint32, types string) {
 	m.Helper()
 	m.door.types(m.T, "inventory", root, types)
 	want := &inventorysummary.ProductSummary{OnHand: onHand, Reserved: reserved, Available: onHand - reserved}
@@ -128,7 +128,7 @@ func (m *market) productIs(root uuid.UUID, onHand, reserved uint32, types string
 }
 
 // projection is the latest one of a product.
-func (m *market) projection(root uuid.UUID) *pb.Projection {
+func (m *storefront) projection(root uuid.UUID) *pb.Projection {
 	m.Helper()
 	latest := &pb.Projection{}
 	for _, r := range logtest.ReadCommitted(m.T, m.cluster, log.ProjectionsTopic("inventory-summary")) {
@@ -143,7 +143,7 @@ func (m *market) projection(root uuid.UUID) *pb.Projection {
 }
 
 // last is an aggregate's last event, of the given type.
-func (m *market) last(domain string, root uuid.UUID, event proto.Message) {
+func (m *storefront) last(domain string, root uuid.UUID, event proto.Message) {
 	m.Helper()
 	pages := m.book(&pb.Query{Domain: domain, Root: &pb.UUID{Value: root[:]}}).GetPages()
 	if err := pages[len(pages)-1].GetEvent().UnmarshalTo(event); err != nil {
@@ -151,7 +151,7 @@ func (m *market) last(domain string, root uuid.UUID, event proto.Message) {
 	}
 }
 
-func (m *market) book(query *pb.Query) *pb.EventBook {
+func (m *storefront) book(query *pb.Query) *pb.EventBook {
 	m.Helper()
 	stream, err := m.door.GetEvents(m.Context(), query)
 	if err != nil {
@@ -170,7 +170,7 @@ func (m *market) book(query *pb.Query) *pb.EventBook {
 	}
 }
 
-func (m *market) fulfils() {
+func (m *storefront) fulfils() {
 	m.Helper()
 	lamp := m.product("LAMP", 5)
 	order := m.order(of(lamp, 3))
@@ -183,7 +183,7 @@ func (m *market) fulfils() {
 
 // Whichever line is looked at first: the order is rejected with the reason of
 // the product that is short, and the other one gets back what it had set aside.
-func (m *market) rejectsWhatIsShort() {
+func (m *storefront) rejectsWhatIsShort() {
 	m.Helper()
 	lamp, chair := m.product("LAMP", 5), m.product("CHAIR", 4)
 	order := m.order(of(lamp, 3), of(chair, 9))
@@ -198,7 +198,7 @@ func (m *market) rejectsWhatIsShort() {
 
 // A reservation in the name of an order that doesn't want it: the order refuses,
 // and the product takes it back.
-func (m *market) takesBackWhatIsNotWanted() {
+func (m *storefront) takesBackWhatIsNotWanted() {
 	m.Helper()
 	order := m.order(of(uuid.New(), 1))
 	m.orderIs(order, "OrderPlaced, OrderRejected")
@@ -207,7 +207,7 @@ func (m *market) takesBackWhatIsNotWanted() {
 	m.productIs(lamp, 5, 0, "ProductCreated, StockReserved, ReservationReleased")
 }
 
-func (m *market) cancels() {
+func (m *storefront) cancels() {
 	m.Helper()
 	lamp, chair := m.product("LAMP", 5), m.product("CHAIR", 4)
 	order := m.order(of(lamp, 1), of(chair, 4))
@@ -221,7 +221,7 @@ func (m *market) cancels() {
 }
 
 // Refusals read the same in each language.
-func (m *market) refuses() {
+func (m *storefront) refuses() {
 	m.Helper()
 	lamp := m.product("LAMP", 5)
 	placed := m.order(of(lamp, 5))
@@ -264,7 +264,7 @@ func (m *market) refuses() {
 }
 
 // ask sends commands as one unit.
-func (m *market) ask(domain string, root uuid.UUID, commands ...proto.Message) error {
+func (m *storefront) ask(domain string, root uuid.UUID, commands ...proto.Message) error {
 	m.Helper()
 	ctx, cancel := context.WithTimeout(m.Context(), 30*time.Second)
 	defer cancel()
@@ -281,7 +281,7 @@ func (m *market) ask(domain string, root uuid.UUID, commands ...proto.Message) e
 }
 
 // A hundred pages bring a snapshot, on which the next command is decided.
-func (m *market) makesSnapshots() {
+func (m *storefront) makesSnapshots() {
 	m.Helper()
 	lamp := m.product("LAMP", 1)
 	unit := []proto.Message{&stock.ReserveStock{OrderId: "o-1", Quantity: 1}}
@@ -303,7 +303,7 @@ func (m *market) makesSnapshots() {
 }
 
 // People with a terminal and no protos can use it.
-func (m *market) speaksJSON() {
+func (m *storefront) speaksJSON() {
 	m.Helper()
 	var out bytes.Buffer
 	args := []string{"send", "inventory", uuid.NewString(), "inventory.CreateProduct", `{"sku": "TERMINAL"}`, "--server", m.address}
@@ -312,7 +312,7 @@ func (m *market) speaksJSON() {
 	}
 }
 
-func (m *market) leavesNoDeadLetters() {
+func (m *storefront) leavesNoDeadLetters() {
 	m.Helper()
 	for _, domain := range []string{"inventory", "order"} {
 		for _, letter := range logtest.ReadCommitted(m.T, m.cluster, log.DeadLettersTopic(domain)) {
