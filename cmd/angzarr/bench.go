@@ -53,9 +53,6 @@ func newBenchCommand() *cobra.Command {
 			if !known {
 				return usageError{fmt.Errorf("--bare=%s: must be yes, no or only", bare)}
 			}
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			binary, err := os.Executable()
 			if err != nil {
 				return fmt.Errorf("bench: find this program: %w", err)
@@ -78,7 +75,7 @@ func newBenchCommand() *cobra.Command {
 	command.MarkFlagsMutuallyExclusive("grpc", "topic")
 	flags.StringVar(&bare, "bare", "no", "run the yardstick too, or only: yes, no, only")
 	flags.Lookup("bare").NoOptDefVal = "yes"
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
@@ -121,7 +118,7 @@ func deploymentFlags(flags *pflag.FlagSet, o *bench.Options) {
 }
 
 func writeReport(out io.Writer, report *bench.Report, format string) error {
-	if format == "text" {
+	if format == outputTable {
 		return report.WriteText(out)
 	}
 	encoder := json.NewEncoder(out)

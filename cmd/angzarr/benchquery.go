@@ -30,9 +30,6 @@ func newBenchQueryCommand() *cobra.Command {
   angzarr bench query --brokers localhost:9092 --redis localhost:6379 --aggregates 1000000 --long 100000 --partitions 24`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			if o.Binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("bench: find this program: %w", err)
 			}
@@ -44,7 +41,7 @@ func newBenchQueryCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench query: %w", err)
 			}
-			if output == "json" {
+			if output == outputJSON {
 				return report.WriteJSON(cmd.OutOrStdout())
 			}
 			return report.WriteText(cmd.OutOrStdout())
@@ -62,7 +59,7 @@ func newBenchQueryCommand() *cobra.Command {
 	flags.IntVar(&o.Callers, "callers", 64, "calls under way, where many are")
 	flags.IntVar(&o.Subscribers, "subscribers", 1000, "subscriptions of single roots")
 	flags.DurationVar(&o.Duration, "duration", 5*time.Second, "how long GetEvents is asked, alone and by many")
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child process writes")
 	return command
 }

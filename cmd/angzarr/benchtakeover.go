@@ -46,9 +46,6 @@ func newBenchTakeoverCommand() *cobra.Command {
   angzarr bench takeover --brokers localhost:9092 --redis localhost:6379 --sections kill,stop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			binary, err := os.Executable()
 			if err != nil {
 				return fmt.Errorf("bench takeover: find this program: %w", err)
@@ -62,7 +59,7 @@ func newBenchTakeoverCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench takeover: %w", err)
 			}
-			if output == "json" {
+			if output == outputJSON {
 				encoder := json.NewEncoder(cmd.OutOrStdout())
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(report)
@@ -82,7 +79,7 @@ func newBenchTakeoverCommand() *cobra.Command {
 	flags.IntVar(&options.Rate, "rate", 1000, "commands a second while processes come and go")
 	flags.IntVar(&options.Callers, "callers", 64, "calls under way where throughput is measured")
 	flags.DurationVar(&options.Duration, "duration", 5*time.Second, "how long throughput is measured each time")
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	return command
 }

@@ -43,8 +43,7 @@ func (c *client) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.server, "server", server, "address of a front door, also by ANGZARR_SERVER")
 	flags.StringArrayVar(&c.descriptorSets, "descriptor-set", nil, "file of payload types, asked before the server (repeatable)")
-	flags.StringVarP(&c.output, "output", "o", "text", "text or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	addOutput(cmd, &c.output)
 }
 
 // wants takes exactly these arguments, and names those that are missing.
@@ -70,9 +69,6 @@ func (d *frontDoor) close() { _ = d.conn.Close() }
 
 // open checks the flags and connects.
 func (c *client) open(ctx context.Context) (*frontDoor, error) {
-	if c.output != "text" && c.output != "json" {
-		return nil, usageError{fmt.Errorf("--output %s: must be text or json", c.output)}
-	}
 	sets, err := schema.FromDescriptorSets(c.descriptorSets...)
 	if err != nil {
 		return nil, usageError{err}
@@ -122,7 +118,7 @@ func unreachable(ctx context.Context, address string, state connectivity.State, 
 	case why == nil:
 		why = errors.New("its name is not known, or what answers there is no front door")
 	}
-	return fmt.Errorf("no front door at %s: %w\nAn address is set by --server, or by ANGZARR_SERVER; `angzarr dev` starts a front door at %s", address, why, defaultServer)
+	return unknownError{fmt.Errorf("no front door at %s: %w\nAn address is set by --server, or by ANGZARR_SERVER; `angzarr dev` starts a front door at %s", address, why, defaultServer)}
 }
 
 // lastError is an error of another goroutine.

@@ -22,24 +22,28 @@ type clusterFlags struct {
 }
 
 func (f *clusterFlags) add(cmd *cobra.Command) {
+	f.addReach(cmd)
+	addOutput(cmd, &f.output)
+}
+
+// addReach adds how to reach the brokers alone.
+func (f *clusterFlags) addReach(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "host:port of Kafka brokers (default "+defaultBrokers+")")
 	flags.StringVar(&f.config, "config", "", "a process's configuration, of which log says how to reach them; also by ANGZARR_CONFIG")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
 	cmd.MarkFlagsMutuallyExclusive("brokers", "config")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // connect checks the flags, and that somebody answers.
 func (f *clusterFlags) connect(ctx context.Context) (log.Cluster, error) {
-	if f.output != "text" && f.output != "json" {
-		return log.Cluster{}, usageError{fmt.Errorf("--output %s: must be text or json", f.output)}
-	}
 	cluster, err := f.cluster()
 	if err != nil {
 		return cluster, err
 	}
-	return cluster, cluster.Ping(ctx)
+	if err := cluster.Ping(ctx); err != nil {
+		return cluster, unknownError{fmt.Errorf("%w\nBrokers are set by --brokers, or by log.brokers of --config; `angzarr dev` starts one at %s", err, defaultBrokers)}
+	}
+	return cluster, nil
 }
 
 func (f *clusterFlags) cluster() (log.Cluster, error) {

@@ -145,7 +145,7 @@ func (c *client) listLetters(cmd *cobra.Command, r *pb.ListDeadLettersRequest) e
 			return p.err
 		case err != nil:
 			return p.failed(cmd, err)
-		case c.output == "json":
+		case c.output == outputJSON:
 			p.json(letterOf(letter))
 		default:
 			table.row(letter)
@@ -157,8 +157,9 @@ func (c *client) listLetters(cmd *cobra.Command, r *pb.ListDeadLettersRequest) e
 // failed prints why a call came to nothing.
 func (p *printer) failed(cmd *cobra.Command, err error) error {
 	p.out = cmd.ErrOrStderr()
-	p.refusal(status.Convert(err))
-	return errors.Join(errReported, p.err)
+	why := status.Convert(err)
+	p.refusal(why)
+	return errors.Join(reported(why), p.err)
 }
 
 func newLettersShowCommand() *cobra.Command {
@@ -183,7 +184,7 @@ func newLettersShowCommand() *cobra.Command {
 			switch {
 			case err != nil:
 				return p.failed(cmd, err)
-			case c.output == "json":
+			case c.output == outputJSON:
 				p.json(p.wholeLetter(letter))
 			default:
 				p.textLetter(letter)
@@ -225,7 +226,7 @@ func newLettersDropCommand() *cobra.Command {
 			switch {
 			case err != nil:
 				return p.failed(cmd, err)
-			case c.output == "json":
+			case c.output == outputJSON:
 				p.json(letterOf(answer.Letter))
 			default:
 				p.printf("dropped %s\n", printable(answer.Letter.GetId()))

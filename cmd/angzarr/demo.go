@@ -51,7 +51,9 @@ func newDemoCommand(d *demo) *cobra.Command {
 		Use:   "demo",
 		Short: "Show the whole way of a command, with nothing else installed",
 		Long:  demoHelp,
-		Args:  cobra.NoArgs,
+		Example: `  angzarr demo
+  angzarr demo --keep --data demo`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := logging.logger(cmd.ErrOrStderr())
 			if err != nil {

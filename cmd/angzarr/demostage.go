@@ -61,7 +61,7 @@ func openStage(ctx context.Context, cluster log.Cluster, server string, out io.W
 	s.placed = orders(had, short, lamp, chair)
 	s.emitted = emissions(had, short, lamp)
 	summaries(lamp, chair, table)
-	if s.door, err = (&client{server: server, output: "text"}).open(ctx); err != nil {
+	if s.door, err = (&client{server: server}).open(ctx); err != nil {
 		return nil, err
 	}
 	s.printer = printer{ctx: ctx, out: out, types: s.door.types}

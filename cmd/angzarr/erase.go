@@ -87,7 +87,7 @@ func (e *erasing) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return e.refused(p, cmd, status.Convert(err))
 	}
-	if e.output == "json" {
+	if e.output == outputJSON {
 		p.json(erasedOf(cover, answer.Erased))
 	} else {
 		p.printf("erased %s\n", wasErased(cover, answer.Erased))
@@ -102,7 +102,7 @@ func (e *erasing) refused(p printer, cmd *cobra.Command, why *status.Status) err
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		p.printf("It is not known whether it was erased, or to the end. To erase it again is safe.\n")
 	}
-	return errors.Join(errReported, p.err)
+	return errors.Join(reported(why), p.err)
 }
 
 func wasErased(cover *pb.Cover, e *pb.Erased) string {
@@ -146,7 +146,7 @@ func erasedOf(cover *pb.Cover, e *pb.Erased) erasedJSON {
 // left says what is left of an aggregate.
 func (e *erasing) left(p printer, cover *pb.Cover, left *pb.VerifyErasureResponse) error {
 	gone := left.Erased != nil && len(left.Remains) == 0
-	if e.output == "json" {
+	if e.output == outputJSON {
 		p.json(leftOf(cover, left, gone))
 	} else {
 		p.textLeft(cover, left, gone)

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/status"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
@@ -105,10 +104,8 @@ func (c *client) events(cmd *cobra.Command, query *pb.Query) error {
 			}
 			return p.err
 		case err != nil:
-			p.out = cmd.ErrOrStderr()
-			p.refusal(status.Convert(err))
-			return errors.Join(errReported, p.err)
-		case c.output == "json":
+			return p.failed(cmd, err)
+		case c.output == outputJSON:
 			p.jsonPages(book)
 		default:
 			p.textPages(book, "")

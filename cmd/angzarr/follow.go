@@ -38,7 +38,7 @@ func (c *client) follow(cmd *cobra.Command, query *pb.Query) error {
 			return ctx.Err()
 		case st.Code() != codes.Unavailable && st.Code() != codes.ResourceExhausted:
 			complain.refusal(st)
-			return errors.Join(errReported, complain.err)
+			return errors.Join(reported(st), complain.err)
 		case failures == 0:
 			complain.printf("the subscription broke, it is resumed: %s\n", st.Message())
 		}
@@ -66,7 +66,7 @@ func (c *client) followOnce(ctx context.Context, door *frontDoor, query *pb.Quer
 		}
 		*failures = 0 // it stood
 		switch {
-		case c.output == "json":
+		case c.output == outputJSON:
 			p.jsonPages(book)
 		case query.GetRoot() == nil:
 			p.textPages(book, rootText(book.GetCover().GetRoot())+" ")

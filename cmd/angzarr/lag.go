@@ -37,7 +37,7 @@ func newLagCommand() *cobra.Command {
 				return err
 			}
 			lags := lagsOf(standings, perPartition)
-			if flags.output == "json" {
+			if flags.output == outputJSON {
 				return printLagJSON(cmd, lags)
 			}
 			return printLag(cmd, lags, perPartition)

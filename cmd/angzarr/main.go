@@ -5,8 +5,13 @@
 //
 //	main → run → newRootCommand → newSendCommand, newEventsCommand, …
 //
-// Exit status: 0 done, 1 failed or refused, 2 the command line is wrong and
-// nothing was done.
+// Exit status, which docs/commands.md tells people:
+//
+//	0    done
+//	1    it failed, was refused, or what was checked is not right
+//	2    the command line is wrong, and nothing was done
+//	3    nobody answered, or nobody knows the outcome: again later may help
+//	130  interrupted
 package main
 
 import (
@@ -23,9 +28,11 @@ import (
 )
 
 const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnknown     = 3
+	exitInterrupted = 130
 )
 
 func main() {
@@ -48,22 +55,36 @@ func execute(ctx context.Context, root *cobra.Command, args []string, stdin io.R
 
 	// Whatever cobra finds wrong before a command begins is usage.
 	begun := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := prepareOutput(cmd); err != nil {
+			return err
+		}
+		begun = true
+		return nil
+	}
 
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errReported):
-		return exitFailed
 	case !begun || errors.As(err, &usage):
 		fmt.Fprintf(stderr, "angzarr: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 		return exitUsage
+	case errors.Is(err, errReported):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "angzarr: interrupted")
 	default:
 		fmt.Fprintf(stderr, "angzarr: %v\n", err)
-		return exitFailed
 	}
+	var unknown unknownError
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.As(err, &unknown):
+		return exitUnknown
+	}
+	return exitFailed
 }
 
 func newRootCommand() *cobra.Command {
@@ -96,6 +117,11 @@ func newRootCommand() *cobra.Command {
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// unknownError says that it could not be found out: again later may help.
+type unknownError struct{ error }
+
+func (e unknownError) Unwrap() error { return e.error }
 
 // errReported ends a command whose failure is already on stderr.
 var errReported = errors.New("already reported")

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -25,7 +27,10 @@ func TestExitStatus(t *testing.T) {
 		{"nothing asked", nil, exitDone},
 		{"never written", []string{"events", "shop", "0198c6e2-0000-7000-8000-000000000001"}, exitDone},
 		{"refused", []string{"send", "shop", "new", "shop.PlaceOrder", `{"customer_id": "refused"}`}, exitFailed},
-		{"no server", []string{"events", "shop", oldRoot, "--server", "127.0.0.1:1"}, exitFailed},
+		{"no server", []string{"events", "shop", oldRoot, "--server", "127.0.0.1:1"}, exitUnknown},
+		{"no broker", []string{"lag", "--brokers", "127.0.0.1:1"}, exitUnknown},
+		{"the owner went away", []string{"send", "shop", "new", "shop.PlaceOrder", `{"customer_id": "away"}`}, exitUnknown},
+		{"unknown form", []string{"lag", "-o", "xml"}, exitUsage},
 		{"unknown command", []string{"sned"}, exitUsage},
 		{"unknown flag", []string{"send", "--frobnicate"}, exitUsage},
 		{"arguments missing", []string{"send", "shop"}, exitUsage},
@@ -58,12 +63,37 @@ func TestInterruptedSend(t *testing.T) {
 	door.onSlow = interrupt
 	var stdout, stderr bytes.Buffer
 	args := []string{"send", "shop", oldRoot, "shop.PlaceOrder", `{"customer_id": "slow"}`, "--server", door.address, "--id", "c-1"}
-	if got := run(ctx, args, strings.NewReader(""), &stdout, &stderr); got != exitFailed {
+	if got := run(ctx, args, strings.NewReader(""), &stdout, &stderr); got != exitInterrupted {
 		t.Errorf("exit status %d", got)
 	}
 	for _, want := range []string{"CANCELLED", "--id c-1"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("%q is not in %q", want, &stderr)
+		}
+	}
+}
+
+// Who reads no more ends the program, without a word.
+func TestBrokenPipe(t *testing.T) {
+	door, err := startFakeFrontDoor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.stop)
+	for _, form := range []string{outputTable, outputJSON, outputYAML} {
+		line := "angzarr events shop " + oldRoot + " --server " + door.address + " -o " + form
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Close()
+		var stderr bytes.Buffer
+		c := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line)
+		c.Stdout, c.Stderr = writer, &stderr
+		err = c.Run()
+		writer.Close()
+		if err == nil || stderr.Len() > 0 {
+			t.Errorf("%s: %v, and on stderr %q", form, err, &stderr)
 		}
 	}
 }

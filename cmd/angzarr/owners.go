@@ -34,7 +34,7 @@ func newOwnersCommand() *cobra.Command {
 				return err
 			}
 			holdings := holdingsOf(standings)
-			if flags.output == "json" {
+			if flags.output == outputJSON {
 				return printHoldingsJSON(cmd, holdings)
 			}
 			return printHoldings(cmd, holdings)

@@ -6,11 +6,22 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
 )
+
+// reported ends a command whose refusal is on stderr, with the exit status that
+// belongs to it.
+func reported(why *status.Status) error {
+	switch why.Code() {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return unknownError{errReported}
+	}
+	return errReported
+}
 
 // refusal prints a status: its code as the contract spells it, what it says, and
 // its details.
@@ -46,3 +57,6 @@ func (p *printer) detail(detail *anypb.Any) {
 		p.printf("  %s %s\n", printable(key), printable(info.GetMetadata()[key]))
 	}
 }
+
+// codeName is a code's name as the contract spells it.
+func codeName(c codes.Code) string { return code.Code(c).String() }

@@ -146,7 +146,7 @@ func (c *client) replay(cmd *cobra.Command, r *pb.ReplayDeadLettersRequest) erro
 		if result.Result != "applied" && result.Result != "refused" {
 			bad++
 		}
-		if c.output == "json" {
+		if c.output == outputJSON {
 			p.json(result)
 		} else {
 			p.printf("%-8s %s  %s\n", result.Result, printable(result.Letter), result.text())

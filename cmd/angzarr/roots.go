@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
@@ -61,10 +60,8 @@ func (c *client) roots(cmd *cobra.Command, domains []string) error {
 		case errors.Is(err, io.EOF):
 			return p.err
 		case err != nil:
-			p.out = cmd.ErrOrStderr()
-			p.refusal(status.Convert(err))
-			return errors.Join(errReported, p.err)
-		case c.output == "json":
+			return p.failed(cmd, err)
+		case c.output == outputJSON:
 			p.json(rootJSON{root.GetDomain(), rootText(root.GetRoot())})
 		default:
 			p.printf("%s %s\n", printable(root.GetDomain()), rootText(root.GetRoot()))

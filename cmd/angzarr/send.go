@@ -128,5 +128,5 @@ func (s *sending) refused(p printer, why *status.Status) error {
 		p.printf("It is not known whether the command was applied. To find out and to apply it if not,\nsend it again to the same root with the same id:\n  angzarr send %s %s %s … --id %s\n",
 			s.domain, rootText(s.root), s.typeName, s.id)
 	}
-	return errors.Join(errReported, p.err)
+	return errors.Join(reported(why), p.err)
 }
