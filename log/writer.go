@@ -32,12 +32,14 @@ func (c Cluster) NewWriter(clientID string) (*Writer, error) {
 	return &Writer{client}, nil
 }
 
-// Write returns once the record is in the log. After an error it may be there
+// Write returns once the record is in the log, with its offset. After an error it may be there
 // all the same, but for ErrTooLarge and ErrNoTopic.
 func (w *Writer) Write(ctx context.Context, r *Record) error {
-	err := w.client.ProduceSync(ctx, r.ToClient()).FirstErr()
+	k := r.ToClient()
+	err := w.client.ProduceSync(ctx, k).FirstErr()
 	switch {
 	case err == nil:
+		r.Offset = k.Offset
 		return nil
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)

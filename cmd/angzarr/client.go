@@ -30,9 +30,9 @@ const (
 
 // client is what the commands that talk to a front door have in common.
 type client struct {
-	server         string
-	descriptorSets []string
-	output         string
+	typeFlags
+	server string
+	output string
 }
 
 func (c *client) addFlags(cmd *cobra.Command) {
@@ -40,9 +40,8 @@ func (c *client) addFlags(cmd *cobra.Command) {
 	if s := os.Getenv("ANGZARR_SERVER"); s != "" {
 		server = s
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&c.server, "server", server, "address of a front door, also by ANGZARR_SERVER")
-	flags.StringArrayVar(&c.descriptorSets, "descriptor-set", nil, "file of payload types, asked before the server (repeatable)")
+	cmd.Flags().StringVar(&c.server, "server", server, "address of a front door, also by ANGZARR_SERVER")
+	c.typeFlags.add(cmd)
 	addOutput(cmd, &c.output)
 }
 
@@ -69,20 +68,28 @@ func (d *frontDoor) close() { _ = d.conn.Close() }
 
 // open checks the flags and connects.
 func (c *client) open(ctx context.Context) (*frontDoor, error) {
-	sets, err := schema.FromDescriptorSets(c.descriptorSets...)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	conn, err := connect(ctx, c.server)
+	given, err := c.types(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &frontDoor{conn, schema.Merge(sets, schema.FromReflection(conn, c.server), schema.Linked())}, nil
+	conn, err := connect(ctx, c.server, aFrontDoor)
+	if err != nil {
+		return nil, err
+	}
+	return &frontDoor{conn, schema.Merge(given, schema.FromReflection(conn, c.server), schema.Linked())}, nil
 }
+
+// callee is whom a command calls, and how people say where that is.
+type callee struct{ what, flag, hint string }
+
+var (
+	aFrontDoor    = callee{"front door", "--server", "An address is set by --server, or by ANGZARR_SERVER; `angzarr dev` starts a front door at " + defaultServer}
+	businessLogic = callee{"business logic", "--logic", "An address is set by --logic; the service itself must run"}
+)
 
 // connect returns a connection that stands. A server that isn't there is told at
 // once, with its address and how to set it.
-func connect(ctx context.Context, address string) (*grpc.ClientConn, error) {
+func connect(ctx context.Context, address string, to callee) (*grpc.ClientConn, error) {
 	var lastDial lastError
 	conn, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -93,7 +100,7 @@ func connect(ctx context.Context, address string) (*grpc.ClientConn, error) {
 			return conn, err
 		}))
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--server %s: %w", address, err)}
+		return nil, usageError{fmt.Errorf("%s %s: %w", to.flag, address, err)}
 	}
 	waiting, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
@@ -103,12 +110,12 @@ func connect(ctx context.Context, address string) (*grpc.ClientConn, error) {
 			continue
 		}
 		_ = conn.Close()
-		return nil, unreachable(ctx, address, state, lastDial.get())
+		return nil, unreachable(ctx, address, to, state, lastDial.get())
 	}
 	return conn, nil
 }
 
-func unreachable(ctx context.Context, address string, state connectivity.State, dialed error) error {
+func unreachable(ctx context.Context, address string, to callee, state connectivity.State, dialed error) error {
 	why := dialed
 	switch {
 	case ctx.Err() != nil:
@@ -116,9 +123,9 @@ func unreachable(ctx context.Context, address string, state connectivity.State, 
 	case state != connectivity.TransientFailure:
 		why = fmt.Errorf("no answer within %v", connectPatience)
 	case why == nil:
-		why = errors.New("its name is not known, or what answers there is no front door")
+		why = errors.New("its name is not known, or what answers there is no " + to.what)
 	}
-	return unknownError{fmt.Errorf("no front door at %s: %w\nAn address is set by --server, or by ANGZARR_SERVER; `angzarr dev` starts a front door at %s", address, why, defaultServer)}
+	return unknownError{fmt.Errorf("no %s at %s: %w\n%s", to.what, address, why, to.hint)}
 }
 
 // lastError is an error of another goroutine.

@@ -73,6 +73,35 @@ func TestInterruptedSend(t *testing.T) {
 	}
 }
 
+// Who interrupts a file of commands learns how far it is, and how to go on.
+func TestInterruptedFile(t *testing.T) {
+	door, err := startFakeFrontDoor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(door.stop)
+	ctx, interrupt := context.WithCancel(t.Context())
+	door.onSlow = interrupt
+	lines := `{"root": "0198c6e2-0000-7000-8000-000000000001", "type": "shop.PlaceOrder", "command": {"customer_id": "ada"}}
+{"root": "0198c6e2-0000-7000-8000-000000000001", "type": "shop.PlaceOrder", "command": {"customer_id": "refused"}}
+{"root": "0198c6e2-0000-7000-8000-000000000001", "type": "shop.PlaceOrder", "command": {"customer_id": "slow"}}
+{"root": "0198c6e2-0000-7000-8000-000000000001", "type": "shop.PlaceOrder", "command": {"customer_id": "bob"}}
+`
+	var stdout, stderr bytes.Buffer
+	args := []string{"send", "shop", "--file", "-", "--server", door.address}
+	if got := run(ctx, args, strings.NewReader(lines), &stdout, &stderr); got != exitInterrupted {
+		t.Errorf("exit status %d", got)
+	}
+	for _, want := range []string{"2 of 4 commands answered, 1 refused", "with --from 3: "} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is not in %q", want, &stderr)
+		}
+	}
+	if want := "line 2: 0198c6e2-0000-7000-8000-000000000001 FAILED_PRECONDITION: no more credit"; !strings.HasPrefix(stdout.String(), want) {
+		t.Errorf("says %q, want %q", &stdout, want)
+	}
+}
+
 // Who reads no more ends the program, without a word.
 func TestBrokenPipe(t *testing.T) {
 	door, err := startFakeFrontDoor()
