@@ -35,18 +35,7 @@ const openTimeout = 5 * time.Second
 // Open connects. A Redis that answers and can't be used is refused; nobody there
 // is no reason not to start: books come from the log until Redis is there.
 func Open(ctx context.Context, o Options) (*Shelf, error) {
-	hush()
-	u := &redis.UniversalOptions{
-		Addrs: []string{o.Address}, IsClusterMode: o.Cluster,
-		Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
-		ClientName: "angzarr", ContextTimeoutEnabled: true,
-		DialTimeout: openTimeout, DialerRetries: 1, ReadTimeout: opTimeout, WriteTimeout: opTimeout,
-		// Once, for connections that a restart has left behind. Whoever waits
-		// longer has the log to ask; and a write that was made already is known
-		// by its mark.
-		MaxRetries: 1,
-	}
-	s := newShelf(redis.NewUniversalClient(u), o)
+	s := connect(o)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	err := s.check(ctx)
@@ -65,6 +54,22 @@ func Open(ctx context.Context, o Options) (*Shelf, error) {
 			"address", o.Address, "error", err)
 	}
 	return s, nil
+}
+
+// connect makes a shelf of a Redis that nobody has asked anything yet.
+func connect(o Options) *Shelf {
+	hush()
+	u := &redis.UniversalOptions{
+		Addrs: []string{o.Address}, IsClusterMode: o.Cluster,
+		Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+		ClientName: "angzarr", ContextTimeoutEnabled: true,
+		DialTimeout: openTimeout, DialerRetries: 1, ReadTimeout: opTimeout, WriteTimeout: opTimeout,
+		// Once, for connections that a restart has left behind. Whoever waits
+		// longer has the log to ask; and a write that was made already is known
+		// by its mark.
+		MaxRetries: 1,
+	}
+	return newShelf(redis.NewUniversalClient(u), o)
 }
 
 // hush has the client not write to standard error: what it would say comes back
@@ -106,13 +111,7 @@ func (s *Shelf) checkNode(ctx context.Context, node redis.Cmdable) error {
 	if _, err := node.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Ping(ctx).Err() }); err != nil {
 		return s.meaning(err)
 	}
-	facts := make(map[string]string)
-	for _, line := range strings.Split(info, "\r\n") {
-		if key, value, ok := strings.Cut(line, ":"); ok {
-			facts[key] = value
-		}
-	}
-	return s.judge(facts)
+	return s.judge(factsOf(info))
 }
 
 // hasEvicted is for what was done under another policy than noeviction.

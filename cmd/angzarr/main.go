@@ -102,6 +102,8 @@ func newRootCommand() *cobra.Command {
 		newRootsCommand(),
 		newOwnersCommand(),
 		newLagCommand(),
+		newTopicsCommand(),
+		newDoctorCommand(),
 		newDeadLettersCommand(),
 		newEraseCommand(),
 		newBenchCommand(),

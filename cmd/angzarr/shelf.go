@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/angzarr/angzarr-kafka/config"
 	"github.com/angzarr/angzarr-kafka/log"
@@ -21,15 +20,11 @@ func (p *process) shelve(ctx context.Context, c *config.Config, meter metric.Met
 	if err != nil {
 		return nil, err
 	}
-	o := snapshots.Options{
-		Address: c.Snapshots.Address, Username: c.Snapshots.Username, Password: c.Snapshots.Password.Reveal(),
-		Cluster: c.Snapshots.Cluster, Metrics: metrics, Logger: p.log,
+	o, err := redisOptions(c.Snapshots)
+	if err != nil {
+		return nil, err
 	}
-	if c.Snapshots.TLS != nil {
-		if o.TLS, err = c.Snapshots.TLS.Client(); err != nil {
-			return nil, fmt.Errorf("snapshots.tls.%w", err)
-		}
-	}
+	o.Metrics, o.Logger = metrics, p.log
 	shelf, err := snapshots.Open(ctx, o)
 	if err != nil {
 		return nil, err

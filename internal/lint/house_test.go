@@ -27,12 +27,16 @@ var mayImport = map[string][]string{
 	"snapshots":    {"log", "proto"},
 	"coordinators": {"snapshots", "partitioning", "log", "proto", "internal"},
 	"frontdoor":    {"coordinators", "partitioning", "log", "proto"},
-	"cmd":          {"frontdoor", "coordinators", "snapshots", "partitioning", "log", "proto", "config", "schema", "bench", "examples"},
+	"cmd":          {"frontdoor", "coordinators", "snapshots", "partitioning", "log", "proto", "config", "schema", "bench", "examples", "doctor", "verify", "cases"},
 
 	"config": {},
 	"schema": {},
 	"bench":  {"partitioning", "log", "proto"},
-	"chaos":  {"snapshots", "partitioning", "log", "proto", "examples"},
+	"chaos":  {"verify", "snapshots", "partitioning", "log", "proto", "examples"},
+	// What the command line asks of a deployment, and of business logic alone.
+	"doctor": {"snapshots", "partitioning", "log", "proto"},
+	"verify": {"snapshots", "partitioning", "log", "proto"},
+	"cases":  {"coordinators", "schema", "log", "proto"},
 	// As people write them: of this project they need the contract alone.
 	"examples": {"proto"},
 	"internal": {},
