@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/angzarr/angzarr-kafka/log"
-	"github.com/angzarr/angzarr-kafka/partitioning"
+	"github.com/angzarr/angzarr-kafka/verify"
 	"google.golang.org/grpc/codes"
 )
 
@@ -99,13 +99,10 @@ func (j *judge) numbering() {
 	for root, pages := range j.roots {
 		last := uint32(0)
 		for _, p := range pages {
-			if p.Number != last+1 {
-				j.wrong(root, p.ID, "root %s: page %d of command %s, at offset %d, follows upon page %d", root, p.Number, p.ID, p.Offset, last)
+			for _, why := range verify.Follow(verify.Page{Root: root, Number: p.Number, CommandID: p.ID, Partition: p.Partition, Offset: p.Offset}, last, j.evidence.Partitions) {
+				j.wrong(root, p.ID, "%s", why)
 			}
 			last = p.Number
-			if at := partitioning.Of(root, j.evidence.Partitions); p.Partition != at {
-				j.wrong(root, p.ID, "root %s: page %d lies in partition %d, not %d", root, p.Number, p.Partition, at)
-			}
 		}
 	}
 }

@@ -27,6 +27,10 @@ type Audit struct {
 	Wrong []string
 }
 
+// ErrBusy says that a shelf was written to while it was compared with the log, so
+// that nothing can be said of it.
+var ErrBusy = errors.New("it is being written to")
+
 // Audit compares all that the shelf has of a partition with a fold of the log up
 // to the shelf's mark: open books, where each page stands and which command it is
 // of, and which commands are remembered. Nothing may be committed meanwhile; end
@@ -65,7 +69,7 @@ func (s *Shelf) Audit(ctx context.Context, domain log.Domain, partition int32, r
 			return a, err
 		}
 		if now, why := parseMark(raw, k.origin, time.Now(), k.maxAge); why != nil || now.offset != m.offset || now.shelf != m.shelf {
-			return a, fmt.Errorf("audit the shelf of partition %d: %w", partition, errMoved)
+			return a, fmt.Errorf("audit the shelf of partition %d: %w: %w", partition, ErrBusy, errMoved)
 		}
 		for i, found := range seen {
 			if err := a.compare(ctx, k, m, t, left[i], found); err != nil {
@@ -73,6 +77,15 @@ func (s *Shelf) Audit(ctx context.Context, domain log.Domain, partition int32, r
 			}
 		}
 		left = left[len(seen):]
+	}
+	// A long history is read in parts, so that one which changed meanwhile looks
+	// corrupt.
+	if len(a.Wrong) > 0 {
+		raw, _, err := s.glance(ctx, k.keys, nil)
+		if now, why := parseMark(raw, k.origin, time.Now(), k.maxAge); err == nil && (why != nil || now.offset != m.offset || now.shelf != m.shelf) {
+			err = fmt.Errorf("audit the shelf of partition %d: %w: %w", partition, ErrBusy, errMoved)
+		}
+		return a, err
 	}
 	return a, nil
 }

@@ -104,6 +104,7 @@ func newRootCommand() *cobra.Command {
 		newLagCommand(),
 		newTopicsCommand(),
 		newDoctorCommand(),
+		newVerifyCommand(),
 		newDeadLettersCommand(),
 		newEraseCommand(),
 		newBenchCommand(),
