@@ -7,6 +7,10 @@ import (
 	"unicode"
 )
 
+// Nearest returns up to three of known that someone who typed name may have meant,
+// the likeliest first.
+func Nearest(name string, known []string) []string { return nearest(name, known) }
+
 // nearest returns up to three of known that someone who typed name may have
 // meant: those a few letters away, those that begin like it, and those of the
 // same name in another package.

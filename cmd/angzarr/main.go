@@ -105,6 +105,7 @@ func newRootCommand() *cobra.Command {
 		newTopicsCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),
+		newTestCommand(),
 		newDeadLettersCommand(),
 		newEraseCommand(),
 		newBenchCommand(),

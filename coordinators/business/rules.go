@@ -65,7 +65,7 @@ func cannotErase(domain string, root log.Root, book *snapshots.Book) *status.Sta
 // number makes pages of what business logic answered. last is the number of the
 // aggregate's last page.
 func number(domain string, c *command, answered *angzarr.EventBook, last uint32, now time.Time, l limits) ([]log.Page, *angzarr.Snapshot, *status.Status) {
-	if st := checkAnswer(domain, c, answered, last); st != nil {
+	if st := checkAnswer(domain, c.root, answered, last); st != nil {
 		return nil, nil, status.Newf(codes.Internal, "business logic answered nonsense: %s", st.Message())
 	}
 	pages, st := makePages(domain, c, answered.Pages, last, now, l)
@@ -89,10 +89,20 @@ func snapshotOf(answered *angzarr.EventBook, last uint32, l limits) *angzarr.Sna
 	return s
 }
 
-func checkAnswer(domain string, c *command, answered *angzarr.EventBook, last uint32) *status.Status {
+// CheckAnswer says why a worker would take business logic's answer for nonsense, nil
+// if it wouldn't: for who tries business logic without one. cover is the command's,
+// last the number of the aggregate's last page.
+func CheckAnswer(cover *angzarr.Cover, answered *angzarr.EventBook, last uint32) *status.Status {
+	if st := checkCover(cover); st != nil {
+		return st
+	}
+	return checkAnswer(cover.Domain, log.Root(cover.Root.Value), answered, last)
+}
+
+func checkAnswer(domain string, root log.Root, answered *angzarr.EventBook, last uint32) *status.Status {
 	if cover := answered.Cover; cover != nil {
-		if cover.Domain != domain || !bytes.Equal(cover.GetRoot().GetValue(), c.root[:]) {
-			return invalid("cover", fmt.Sprintf("is of another aggregate than the command's, %s/%s", domain, c.root))
+		if cover.Domain != domain || !bytes.Equal(cover.GetRoot().GetValue(), root[:]) {
+			return invalid("cover", fmt.Sprintf("is of another aggregate than the command's, %s/%s", domain, root))
 		}
 	}
 	if st := checkPages(answered.Pages); st != nil {
