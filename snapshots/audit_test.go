@@ -1,9 +1,12 @@
 package snapshots
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/snapshots/redistest"
@@ -169,4 +172,37 @@ func TestAuditFindsWhatDiffers(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	})
+}
+
+// Of a shelf that is written to meanwhile nothing is said, whatever it looked like.
+func TestAuditOfAShelfThatIsWrittenTo(t *testing.T) {
+	w := audited(t)
+	keys := keysOf(w.domain.Name, w.log.partition)
+	was := w.client().Get(t.Context(), keys.mark()).Val()
+	m, err := parseMark(was, originOf(w.domain.ClusterID, w.domain.EventsID), time.Now(), day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.offset--
+	read := func(ctx context.Context, spans map[int32]log.Span, fn func(*log.Record) error) error {
+		w.client().Set(ctx, keys.mark(), m.encode(), 0) // between the two looks
+		return w.log.read(ctx, spans, fn)
+	}
+	if a, err := w.shelf.Audit(t.Context(), w.domain, w.log.partition, read, w.log.end()); !errors.Is(err, ErrBusy) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	address := redistest.Start(t)
+	found, err := Inspect(t.Context(), Options{Address: address})
+	if err != nil || found.Ahead.Abs() > time.Minute {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := Inspect(t.Context(), Options{Address: address, Cluster: true}); !errors.Is(err, ErrRefused) {
+		t.Errorf("no cluster: %v", err)
+	}
+	if _, err := Inspect(t.Context(), Options{Address: "127.0.0.1:1"}); err == nil || errors.Is(err, ErrRefused) {
+		t.Errorf("nobody there: %v", err)
+	}
 }

@@ -40,9 +40,6 @@ func newBenchSagaCommand() *cobra.Command {
 			if o.Sides, known = sidesOf(bare); !known {
 				return usageError{fmt.Errorf("--bare=%s: must be yes, no or only", bare)}
 			}
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			if o.Binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("bench: find this program: %w", err)
 			}
@@ -65,7 +62,7 @@ func newBenchSagaCommand() *cobra.Command {
 	flags.IntVar(&o.Calls, "calls", 256, "calls to the saga that the yardstick has under way at most")
 	flags.StringVar(&bare, "bare", "no", "run the yardstick too, or only: yes, no, only")
 	flags.Lookup("bare").NoOptDefVal = "yes"
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child processes write")
 	return command
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc"
 
@@ -24,7 +25,7 @@ import (
 // is $CONFIG, its brokers are $BROKERS, its business logic is at $LOGIC. Each has a
 // root of its own, $ROOT.
 func TestLiveScripts(t *testing.T) {
-	broker, redis, dir := logtest.Start(t), redistest.Start(t), t.TempDir()
+	broker, shelf, dir := logtest.Start(t), redistest.Start(t), t.TempDir()
 	server := grpc.NewServer()
 	inventory.Register(server)
 	logic, err := listenAndServe(server)
@@ -40,7 +41,7 @@ peers: {listen: '%s', insecure: true}
 log: {brokers: [%s], partitions: 4, replication_factor: 1}
 snapshots: {type: redis, address: '%s'}
 business_logic: [{domain: %s, address: '%s'}]
-`, ports[0], ports[1], strings.Join(broker.Cluster.Brokers, ", "), redis, domain, logic)
+`, ports[0], ports[1], strings.Join(broker.Cluster.Brokers, ", "), shelf, domain, logic)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ business_logic: [{domain: %s, address: '%s'}]
 				env.Setenv("BROKERS", strings.Join(broker.Cluster.Brokers, ","))
 				env.Setenv("CONFIG", file)
 				env.Setenv("LOGIC", logic)
-				env.Setenv("REDIS", redis)
+				env.Setenv("REDIS", shelf)
 				env.Setenv("PEER", ports[1])
 				root, err := uuid.NewV7()
 				if err != nil {
@@ -75,7 +76,38 @@ projectors: [{name: inventory-summary, address: '%s'}]
 			},
 		})
 	})
+	t.Run("the shelf", func(t *testing.T) { verifyShelf(t, file, domain, shelf) })
 	process.stop(t, syscall.SIGTERM)
+}
+
+// verifyShelf compares a shelf that nobody writes to any more with the log, as it
+// is and with a byte that is another.
+func verifyShelf(t *testing.T, config, domain, address string) {
+	verify := func(want int, says string) {
+		t.Helper()
+		var out, errs strings.Builder
+		got := run(t.Context(), []string{"verify", domain, "--config", config}, nil, &out, &errs)
+		if got != want || !strings.Contains(out.String(), says) {
+			t.Errorf("exit status %d, want %d and %q:\n%s%s", got, want, says, &out, &errs)
+		}
+	}
+	eventually(t, "the shelf is behind", func() bool {
+		var out, errs strings.Builder
+		run(t.Context(), []string{"verify", domain, "--config", config}, nil, &out, &errs)
+		return strings.Count(out.String(), " books up to offset ") == 4
+	})
+	verify(exitDone, "nothing is wrong")
+
+	client := redis.NewClient(&redis.Options{Addr: address})
+	defer client.Close()
+	books, err := client.Keys(t.Context(), "angzarr:{"+domain+"/*}:b:*").Result()
+	if err != nil || len(books) == 0 {
+		t.Fatal(books, err)
+	}
+	if err := client.SetRange(t.Context(), books[0], 40, "\xff\xfe\xfd").Err(); err != nil {
+		t.Fatal(err)
+	}
+	verify(exitFailed, "it is corrupt")
 }
 
 // spoil writes pages straight into the events topic of a domain that nobody

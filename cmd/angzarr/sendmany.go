@@ -185,7 +185,7 @@ func (s *sending) sender(cmd *cobra.Command) (send func(context.Context, *pb.Com
 		return nil, nil, nil, err
 	}
 	return func(ctx context.Context, book *pb.CommandBook) (a answeredJSON, err error) {
-		record := business.CommandRecord(book, topic.partitions, "", 0)
+		record := business.CommandRecord(book, topic.partitions, log.Cause{})
 		if err := topic.writer.Write(ctx, &record); err != nil {
 			return a, status.Error(codes.Unavailable, err.Error())
 		}

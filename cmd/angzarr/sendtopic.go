@@ -103,7 +103,7 @@ func (s *sending) byTopic(ctx context.Context, cmd *cobra.Command, text []byte) 
 	if err != nil {
 		return err
 	}
-	record := business.CommandRecord(s.book(command), topic.partitions, "", 0)
+	record := business.CommandRecord(s.book(command), topic.partitions, log.Cause{})
 	if err := topic.writer.Write(ctx, &record); err != nil {
 		return err
 	}
