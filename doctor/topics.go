@@ -34,7 +34,7 @@ func judgeTopics(topics []log.TopicState, brokers int, offsetsRetention time.Dur
 		all = append(all, judgeEvents(byName[log.EventsTopic(domain)])...)
 		if len(all) == before {
 			events := byName[log.EventsTopic(domain)]
-			all = append(all, Finding{Fine, "domain " + domain, fmt.Sprintf("%d topics of %d partitions, %d copies", len(log.DomainTopics(domain)), events.Partitions, events.Replicas), ""})
+			all = append(all, Finding{Fine, "domain " + domain, fmt.Sprintf("%d topics of %d partitions, %d %s", len(log.DomainTopics(domain)), events.Partitions, events.Replicas, plural(events.Replicas, "copy", "copies")), ""})
 		}
 	}
 	return all

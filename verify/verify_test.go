@@ -213,3 +213,27 @@ func TestDomain(t *testing.T) {
 		t.Error("a domain that is not there was verified")
 	}
 }
+
+// BenchmarkLedger takes pages in, of many roots in turn, without reading them.
+func BenchmarkLedger(b *testing.B) {
+	const roots, pages = 2000, 50
+	var records []log.Record
+	for n := range uint32(pages) {
+		for i := range roots {
+			id := fmt.Sprint(i, "/", n)
+			p := log.Page{Root: log.Root{byte(i), byte(i >> 8)}, Sequence: n + 1, TypeURL: "type.googleapis.com/x.Y", Value: []byte("v"), Cause: log.Cause{CommandID: id, CorrelationID: id}}
+			records = append(records, p.Encode("d", partitioning.Of(p.Root, partitions)))
+		}
+	}
+	for b.Loop() {
+		r := &Report{}
+		l := newLedger("d", partitions, r)
+		for i := range records {
+			l.event(&records[i])
+		}
+		if l.judge(); r.Wrong > 0 || r.Pages != roots*pages {
+			b.Fatal(r)
+		}
+	}
+	b.ReportMetric(float64(len(records)*b.N)/b.Elapsed().Seconds(), "pages/s")
+}

@@ -87,10 +87,17 @@ func execute(ctx context.Context, root *cobra.Command, args []string, stdin io.R
 	return exitFailed
 }
 
+const rootHelp = `CQRS and event sourcing on Kafka, for business logic in any language.
+
+Exit status: 0 done; 1 it failed, was refused, or what was checked is not right; 2 the
+command line or a file is wrong, and nothing was done; 3 nobody answered, or nobody
+knows the outcome, so that again later may help; 130 interrupted.`
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "angzarr",
 		Short:         "CQRS and event sourcing on Kafka, for business logic in any language",
+		Long:          rootHelp,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
