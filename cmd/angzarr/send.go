@@ -91,6 +91,8 @@ func newSendCommand() *cobra.Command {
 	flags.StringVar(&s.correlation, "correlation-id", "", "ties together what one cause led to (default the command's id)")
 	flags.BoolVar(&s.sync, "sync", false, "wait for what the pages lead to, by synchronous projectors and sagas")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	cmd.MarkFlagsMutuallyExclusive("sync", "topic") // who writes to the topic hears of an outcome alone
+	cmd.MarkFlagsMutuallyExclusive("sync", "file")
 	return cmd
 }
 

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/angzarr/angzarr-kafka/coordinators/business"
+	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/schema"
 
 	pb "github.com/angzarr/angzarr-kafka/proto/angzarr"
