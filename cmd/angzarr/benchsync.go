@@ -30,9 +30,6 @@ func newBenchSyncCommand() *cobra.Command {
   angzarr bench sync --brokers localhost:9092 --duration 20s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			if o.Binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("bench: find this program: %w", err)
 			}
@@ -44,7 +41,7 @@ func newBenchSyncCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench sync: %w", err)
 			}
-			if output == "json" {
+			if output == outputJSON {
 				return report.WriteJSON(cmd.OutOrStdout())
 			}
 			return report.WriteText(cmd.OutOrStdout())
@@ -57,7 +54,7 @@ func newBenchSyncCommand() *cobra.Command {
 	flags.IntVar(&o.Size, "size", 200, "bytes of a command's payload, and of an event's")
 	flags.DurationVar(&o.Duration, "duration", 10*time.Second, "how long each kind of answer is measured")
 	flags.DurationVar(&o.Warmup, "warmup", 2*time.Second, "how long it is asked for before that")
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child process writes")
 	return command
 }
