@@ -22,8 +22,9 @@ const (
 type WatchConfig struct {
 	Peers  *Peers
 	Roster *partitioning.Roster
-	// Groups are those of which this process has workers.
-	Groups  []string
+	// Groups are those of which this process has workers: at a time, as
+	// projectors' versions come and go.
+	Groups  func() []string
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -128,7 +129,7 @@ func (w *Watch) step(ctx context.Context) {
 }
 
 func (w *Watch) members(ctx context.Context) []partitioning.Membership {
-	all, err := w.c.Roster.Members(ctx, w.c.Groups...)
+	all, err := w.c.Roster.Members(ctx, w.c.Groups()...)
 	if err != nil && ctx.Err() == nil {
 		w.warn.warn("members", "it is not known who is a member; dead peers are not noticed meanwhile", "error", err)
 	}
@@ -198,7 +199,7 @@ func (w *Watch) doubt(n *neighbour, alive []string) {
 
 // evict evicts the dead, and gives those who are no members any more.
 func (w *Watch) evict(ctx context.Context, dead []partitioning.Membership, why string) (gone []partitioning.Membership) {
-	for _, group := range w.c.Groups {
+	for _, group := range w.c.Groups() {
 		of := slices.DeleteFunc(slices.Clone(dead), func(m partitioning.Membership) bool { return m.Group != group })
 		evicted, err := w.c.Roster.Evict(ctx, group, of, why)
 		for _, m := range evicted {

@@ -1,12 +1,15 @@
 package log
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -45,6 +48,26 @@ func (a *Admin) EnsureProjections(ctx context.Context, projector string, s Topic
 	return EnsureProjections(ctx, a.client, projector, s)
 }
 
+// EnsureStagedProjections is [EnsureStagedProjections].
+func (a *Admin) EnsureStagedProjections(ctx context.Context, projector string, version uint32, s TopicSettings) (Projections, error) {
+	return EnsureStagedProjections(ctx, a.client, projector, version, s)
+}
+
+// EnsureProjectors makes sure of [ProjectorsTopic], and gives its id.
+func (a *Admin) EnsureProjectors(ctx context.Context) (id [16]byte, err error) {
+	return EnsureProjectors(ctx, a.client)
+}
+
+// DeleteTopic deletes a topic that nobody needs any more. One that is not there is
+// no error.
+func (a *Admin) DeleteTopic(ctx context.Context, topic string) error {
+	_, err := kadm.NewClient(a.client).DeleteTopic(ctx, topic)
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return fmt.Errorf("delete topic %s: %w", topic, err)
+	}
+	return nil
+}
+
 // Enrol is [Cluster.Enrol].
 func (a *Admin) Enrol(ctx context.Context, c Cluster, reader Reader, domain string) error {
 	return c.Enrol(ctx, a.client, reader, domain)
@@ -77,12 +100,30 @@ func (a *Admin) Committed(ctx context.Context, group, topic string) (map[int32]i
 	return committed, nil
 }
 
-// DeleteGroup forgets a group without members, and what it has committed.
+// DeleteGroup forgets a group without members, and what it has committed. One that
+// is not there is no error.
 func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
-	if _, err := kadm.NewClient(a.client).DeleteGroup(ctx, group); err != nil {
+	_, err := kadm.NewClient(a.client).DeleteGroup(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("delete group %s: %w", group, err)
 	}
 	return nil
+}
+
+// Latest gives the last record of a partition with that key, committed by now; nil
+// if there is none. It reads all of the partition.
+func (a *Admin) Latest(ctx context.Context, c Cluster, topic string, partition int32, key []byte) (latest *Record, err error) {
+	ends, err := a.HighWatermarks(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	err = c.Scan(ctx, topic, map[int32]Span{partition: {To: ends[partition]}}, func(r *Record) error {
+		if bytes.Equal(r.Key, key) {
+			latest = r
+		}
+		return nil
+	})
+	return latest, err
 }
 
 // Domains is [Domains].

@@ -44,12 +44,15 @@ func TestServiceOf(t *testing.T) {
 	for group, want := range map[string]string{
 		log.ProjectorGroup("summary", "order"): "projector.summary of order",
 		log.SagaGroup("fulfilment", "order"):   "saga.fulfilment of order",
-		log.Group("order"):                     "",
-		"angzarr.projector.summary":            "",
-		"angzarr.projector..order":             "",
-		"angzarr.projector.a.b.c":              "",
-		"angzarr.other.summary.order":          "",
-		"projector.summary.order":              "",
+
+		log.ProjectorVersionGroup("summary", "order", 3): "projector.summary of order",
+		"angzarr.projector.summary.v.order":              "",
+		log.Group("order"):                               "",
+		"angzarr.projector.summary":                      "",
+		"angzarr.projector..order":                       "",
+		"angzarr.projector.a.b.c":                        "",
+		"angzarr.other.summary.order":                    "",
+		"projector.summary.order":                        "",
 	} {
 		s, ok := log.ServiceOf(group)
 		got := ""

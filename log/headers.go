@@ -32,6 +32,9 @@ const (
 	HeaderAnswerTo = "angzarr-answer-to"
 	// HeaderDeadline is when that front door's caller stops waiting: RFC 3339.
 	HeaderDeadline = "angzarr-deadline"
+	// HeaderProjectorVersion is on projections: which version of their projector
+	// has made them. The first one's don't have it.
+	HeaderProjectorVersion = "angzarr-projector-version"
 	// HeaderTraceparent is the W3C trace context.
 	HeaderTraceparent = "traceparent"
 
@@ -48,6 +51,9 @@ const (
 	HeaderDeadKey       = "angzarr-dead-key"        // the original's key, where it had one
 	HeaderDeadNoValue   = "angzarr-dead-no-value"   // the original had no value
 	HeaderDeadCommandID = "angzarr-dead-command-id" // the id under which the command was handled
+	// HeaderDeadReplay is set on a dead letter of a projector or a saga that it is
+	// asked to handle again: the offset at which the letter stood before.
+	HeaderDeadReplay = "angzarr-dead-replay"
 	// HeaderDeadDropped is set on the tombstone of a letter that was given up,
 	// and says why.
 	HeaderDeadDropped = "angzarr-dead-dropped"

@@ -94,6 +94,13 @@ type DeadLetter struct {
 	Attempts  int    // how often it was tried, replays included
 	Time      time.Time
 
+	// Asked says that its reader is to handle it again; Base is where the letter
+	// stood then, before that was written.
+	Asked bool
+	Base  int64
+	// At is the offset at which it stands itself, of one that was read.
+	At int64
+
 	// Dropped is why somebody gave the letter up. Of one that was dropped all
 	// else is left out but for its root, its cause, its command and the time.
 	Dropped string
@@ -140,7 +147,26 @@ func (l *DeadLetter) Encode(domain string) Record {
 	if l.CommandID != "" {
 		add(HeaderDeadCommandID, l.CommandID)
 	}
+	if l.Asked {
+		add(HeaderDeadReplay, strconv.FormatInt(l.Base, 10))
+	}
 	return r
+}
+
+// Ask makes the record by which a projector or a saga is asked to handle the letter
+// again: the same letter, which says so. Who owns the partition in the reader's
+// group is done with it in the transaction that has what it leads to, or leaves it
+// again.
+func (l *DeadLetter) Ask(domain string) Record {
+	asked := *l
+	asked.Asked, asked.Base = true, l.At
+	return asked.Encode(domain)
+}
+
+// Record is the letter's record, as it stood where it came from.
+func (l *DeadLetter) Record() Record {
+	at := l.ID.Source
+	return Record{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Key: l.Key, Value: l.Value, Headers: l.Headers}
 }
 
 // Drop makes the tombstone that says why the letter was given up. What it says can
@@ -162,7 +188,7 @@ var ErrNoLetter = errors.New("somebody is done with the dead letter")
 
 // DecodeLetter reads a record of a dead-letters topic.
 func DecodeLetter(r *Record) (DeadLetter, error) {
-	l := DeadLetter{Value: r.Value, Time: r.Time, Size: r.Size()}
+	l := DeadLetter{Value: r.Value, Time: r.Time, Size: r.Size(), At: r.Offset}
 	var err error
 	if l.ID, err = ParseLetterID(string(r.Key)); err != nil {
 		return l, err
@@ -213,6 +239,9 @@ func (l *DeadLetter) take(h Header) (err error) {
 		l.NextPage = parseUint32(h.Value)
 	case HeaderDeadCommandID:
 		l.CommandID = value
+	case HeaderDeadReplay:
+		l.Asked = true
+		l.Base, err = strconv.ParseInt(value, 10, 64)
 	case HeaderDeadDropped:
 		l.Dropped = value
 	default:

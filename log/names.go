@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +18,11 @@ const GroupPrefix = prefix
 // committed offsets is a new one only if it is not there. Whoever commits
 // offsets alone writes its group there too.
 const GroupsTopic = prefix + "groups"
+
+// ProjectorsTopic says what is to become of projectors, in one partition. It is
+// another topic than [GroupsTopic] because everybody's transactions are in that,
+// and no projector should wait for a dead one's.
+const ProjectorsTopic = prefix + "projectors"
 
 const (
 	prefix = "angzarr."
@@ -61,6 +67,39 @@ func ProjectorGroup(name, domain string) string {
 	return prefix + projector + "." + name + "." + domain
 }
 
+// StagedProjectionsTopic holds what a version of a projector makes while another
+// one's projections are shown. Neither names nor domains have dots.
+func StagedProjectionsTopic(name string, version uint32) string {
+	return ProjectionsTopic(name) + versioned(version)
+}
+
+// ProjectorVersionGroup is [ProjectorGroup] of one of a projector's versions.
+func ProjectorVersionGroup(name, domain string, version uint32) string {
+	if version <= 1 {
+		return ProjectorGroup(name, domain)
+	}
+	return prefix + projector + "." + name + versioned(version) + "." + domain
+}
+
+func versioned(version uint32) string { return ".v" + strconv.FormatUint(uint64(version), 10) }
+
+// SteeringGroup is the consumer group whose one owner steers a projector.
+func SteeringGroup(name string) string { return prefix + projector + "." + name }
+
+// ProjectorOf reads whose group it is: a projector's on a domain's events.
+func ProjectorOf(group string) (name, domain string, version uint32, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(group, prefix), ".")
+	switch {
+	case !strings.HasPrefix(group, prefix) || parts[0] != projector:
+	case len(parts) == 3:
+		return parts[1], parts[2], 1, true
+	case len(parts) == 4 && strings.HasPrefix(parts[2], "v"):
+		n, err := strconv.ParseUint(parts[2][1:], 10, 32)
+		return parts[1], parts[3], uint32(n), err == nil
+	}
+	return "", "", 0, false
+}
+
 // SagaGroup is the consumer group of a saga on a domain's events.
 func SagaGroup(name, domain string) string { return prefix + saga + "." + name + "." + domain }
 
@@ -75,11 +114,15 @@ type Service struct{ Kind, Name, Domain string }
 
 func (s Service) String() string { return s.Kind + "." + s.Name }
 
-// ServiceOf is whose group that is, and false for every other group.
+// ServiceOf is whose group that is, a projector's of whichever version, and false
+// for every other group.
 func ServiceOf(group string) (Service, bool) {
+	if name, domain, _, ok := ProjectorOf(group); ok {
+		return Service{projector, name, domain}, name != "" && ValidDomain(domain) == nil
+	}
 	rest, ok := strings.CutPrefix(group, prefix)
 	parts := strings.Split(rest, ".")
-	if !ok || len(parts) != 3 || parts[0] != projector && parts[0] != saga || parts[1] == "" || ValidDomain(parts[2]) != nil {
+	if !ok || len(parts) != 3 || parts[0] != saga || parts[1] == "" || ValidDomain(parts[2]) != nil {
 		return Service{}, false
 	}
 	return Service{parts[0], parts[1], parts[2]}, true

@@ -102,9 +102,9 @@ func repliesPolicy() policy {
 	}
 }
 
-func projectionsPolicy(projector string) policy {
+func projectionsPolicy(topic string) policy {
 	return policy{
-		topic: ProjectionsTopic(projector), cleanup: "compact", hazard: "projections of aggregates that don't change would be lost with time",
+		topic: topic, cleanup: "compact", hazard: "projections of aggregates that don't change would be lost with time",
 		tuning: durable(nil),
 	}
 }
@@ -112,6 +112,13 @@ func projectionsPolicy(projector string) policy {
 func groupsPolicy() policy {
 	return policy{
 		topic: GroupsTopic, cleanup: "compact", hazard: "projectors and sagas that were off for long would begin anew",
+		tuning: durable(nil),
+	}
+}
+
+func projectorsPolicy() policy {
+	return policy{
+		topic: ProjectorsTopic, cleanup: "compact", hazard: "projectors would forget which version is theirs",
 		tuning: durable(nil),
 	}
 }

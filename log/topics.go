@@ -84,6 +84,16 @@ func EnsureReplies(ctx context.Context, client *kgo.Client, s TopicSettings) (in
 	return found[RepliesTopic].partitions, err
 }
 
+// EnsureProjectors does the same for [ProjectorsTopic], and gives its id.
+func EnsureProjectors(ctx context.Context, client *kgo.Client) (id [16]byte, err error) {
+	p := projectorsPolicy()
+	found, err := ensureTopics(ctx, kadm.NewClient(client), []policy{p}, TopicSettings{Partitions: 1})
+	if state := found[p.topic]; err == nil && state.partitions != 1 {
+		err = fmt.Errorf("topic %s: it has %d partitions, and all that is said of projectors must be in one order: delete it once no rebuild is under way, and it is created with 1", p.topic, state.partitions)
+	}
+	return found[p.topic].id, err
+}
+
 // Projections is a projector's topic that has been checked.
 type Projections struct {
 	Partitions int32
@@ -92,7 +102,16 @@ type Projections struct {
 
 // EnsureProjections does the same for a projector's topic.
 func EnsureProjections(ctx context.Context, client *kgo.Client, projector string, s TopicSettings) (Projections, error) {
-	p := projectionsPolicy(projector)
+	return ensureProjections(ctx, client, projector, ProjectionsTopic(projector), s)
+}
+
+// EnsureStagedProjections does the same for those of a version that is not shown.
+func EnsureStagedProjections(ctx context.Context, client *kgo.Client, projector string, version uint32, s TopicSettings) (Projections, error) {
+	return ensureProjections(ctx, client, projector, StagedProjectionsTopic(projector, version), s)
+}
+
+func ensureProjections(ctx context.Context, client *kgo.Client, projector, topic string, s TopicSettings) (Projections, error) {
+	p := projectionsPolicy(topic)
 	found, err := ensureTopics(ctx, kadm.NewClient(client), []policy{p}, s)
 	if err != nil {
 		return Projections{}, fmt.Errorf("projector %s: %w", projector, err)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -57,6 +59,17 @@ func members(ctx context.Context, adm *kadm.Client, groups []string) (all []Memb
 		return all, fmt.Errorf("describe groups %v: %w", groups, err)
 	}
 	return all, nil
+}
+
+// Groups gives the groups whose names begin with the prefix, in order.
+func (r *Roster) Groups(ctx context.Context, prefix string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	listed, err := kadm.NewClient(r.client).ListGroups(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list groups: %w", err)
+	}
+	return slices.DeleteFunc(listed.Groups(), func(name string) bool { return !strings.HasPrefix(name, prefix) }), nil
 }
 
 // evictTimeout bounds an eviction.

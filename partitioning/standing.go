@@ -24,6 +24,7 @@ type Standing struct {
 	Owned bool
 	Owner Identity // who owns it
 
+	Start     int64 // the first offset that is kept
 	Committed int64 // all before it is finished; -1 if there is no such offset
 	End       int64 // the high watermark
 	// Waiting is how many offsets before the end are not finished: those of
@@ -69,6 +70,15 @@ func Standings(ctx context.Context, cluster log.Cluster, prefix string) ([]Stand
 	return standings, age(ctx, cluster, standings)
 }
 
+// StandingsOf gives those of these groups, without owners and times. Groups that are
+// not there have none.
+func StandingsOf(ctx context.Context, client *kgo.Client, groups ...string) ([]Standing, error) {
+	if len(groups) == 0 {
+		return nil, nil // the client would describe all there are
+	}
+	return progressOf(ctx, kadm.NewClient(client), groups)
+}
+
 // progressOf gives standings without owners and times.
 func progressOf(ctx context.Context, adm *kadm.Client, groups []string) (all []Standing, err error) {
 	topics := make(map[string]bool)
@@ -79,6 +89,9 @@ func progressOf(ctx context.Context, adm *kadm.Client, groups []string) (all []S
 			return nil, fmt.Errorf("group %s: fetch offsets: %w", group, err)
 		}
 		of.Fetched.Each(func(o kadm.OffsetResponse) {
+			if o.Topic == log.ProjectorsTopic {
+				return // who owns it steers a projector, and finishes nothing
+			}
 			topics[o.Topic] = true
 			s := Standing{Group: group, Topic: o.Topic, Partition: o.Partition, Committed: o.At}
 			if p, err := restore(o.At, o.Metadata); err == nil {
@@ -115,7 +128,7 @@ func progressOf(ctx context.Context, adm *kadm.Client, groups []string) (all []S
 			return nil, fmt.Errorf("topic %s, partition %d: %w", s.Topic, s.Partition, end.Err)
 		}
 		start, _ := starts.Lookup(s.Topic, s.Partition)
-		s.End = end.Offset
+		s.Start, s.End = start.Offset, end.Offset
 		s.Waiting = max(0, s.Waiting+s.End-max(s.Committed, start.Offset))
 	}
 	slices.SortFunc(all, func(a, b Standing) int {

@@ -109,6 +109,7 @@ func newRootCommand() *cobra.Command {
 		newRootsCommand(),
 		newOwnersCommand(),
 		newLagCommand(),
+		newProjectorsCommand(),
 		newTopicsCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),

@@ -13,6 +13,7 @@ import (
 	"github.com/angzarr/angzarr-kafka/coordinators/erasure"
 	"github.com/angzarr/angzarr-kafka/coordinators/query"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
+	"github.com/angzarr/angzarr-kafka/coordinators/rebuild"
 	"github.com/angzarr/angzarr-kafka/coordinators/sequel"
 	"github.com/angzarr/angzarr-kafka/frontdoor"
 	"github.com/angzarr/angzarr-kafka/log"
@@ -143,8 +144,12 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	rebuilds, err := rebuild.NewMetrics(meter)
+	if err != nil {
+		return err
+	}
 	p.reacts = &reactors{
-		p: p, settings: settings, metrics: reactions,
+		p: p, settings: settings, metrics: reactions, rebuilds: rebuilds,
 		member: partitioning.Config{
 			Identity: partitioning.NewIdentity(address), TransactionVersion: facts.TransactionVersion,
 			MissingOffsets: partitioning.MissingOffsets(c.Log.MissingOffsets),
@@ -164,10 +169,11 @@ func (p *process) wire(ctx context.Context, c *config.Config) error {
 
 // watchOver makes the watch over who works beside this process.
 func (p *process) watchOver(metrics *frontdoor.Metrics) *frontdoor.Watch {
-	groups := p.reacts.groups()
+	var own []string
 	for domain := range p.workers {
-		groups = append(groups, log.Group(domain))
+		own = append(own, log.Group(domain))
 	}
+	groups := func() []string { return append(p.reacts.groups(), own...) }
 	return frontdoor.NewWatch(frontdoor.WatchConfig{
 		Peers: p.peers, Roster: partitioning.NewRoster(p.brokers.Client()), Groups: groups, Metrics: metrics, Logger: p.log,
 	})
@@ -204,13 +210,15 @@ func (p *process) open(ctx context.Context, c *config.Config, settings log.Topic
 		p.served = append(p.served, served{server, p.peerDoor})
 	}
 	p.health = health.NewServer()
-	server := p.server(frontdoor.LocalOnly(angzarr.DeadLetters_ServiceDesc.ServiceName, angzarr.Erasure_ServiceDesc.ServiceName)...)
+	server := p.server(frontdoor.LocalOnly(angzarr.DeadLetters_ServiceDesc.ServiceName, angzarr.Erasure_ServiceDesc.ServiceName,
+		angzarr.Projectors_ServiceDesc.ServiceName)...)
 	callers := frontdoor.New(door)
 	angzarr.RegisterBusinessCoordinatorServer(server, callers)
 	angzarr.RegisterDeadLettersServer(server, deadletter.New(deadletter.Config{
 		Cluster: p.cluster, Admin: p.brokers, Writer: p.writer, Domains: p.domains, Poster: p.topic, Logger: p.log,
 	}))
 	angzarr.RegisterErasureServer(server, frontdoor.Erasure{Door: callers, Verifier: erasure.New(p.cluster, p.brokers, p.domains)})
+	angzarr.RegisterProjectorsServer(server, rebuild.NewService(p.cluster, p.brokers, p.writer))
 	angzarr.RegisterEventQueryServer(server, p.queries)
 	angzarr.RegisterProjectorCoordinatorServer(server, sequel.Projectors{Gatherer: sequels})
 	angzarr.RegisterSagaCoordinatorServer(server, sequel.Sagas{Gatherer: sequels})

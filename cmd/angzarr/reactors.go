@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/angzarr/angzarr-kafka/config"
-	"github.com/angzarr/angzarr-kafka/coordinators/projector"
 	"github.com/angzarr/angzarr-kafka/coordinators/reactor"
+	"github.com/angzarr/angzarr-kafka/coordinators/rebuild"
 	"github.com/angzarr/angzarr-kafka/coordinators/saga"
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
@@ -23,14 +25,20 @@ type reactors struct {
 	member   partitioning.Config
 	metrics  *reactor.Metrics
 
-	services []*reacting
-	workers  []*reactor.Worker // of the domains that are known at start
-	known    []string          // their groups
+	rebuilds *rebuild.Metrics
+
+	services   []*reacting
+	workers    []*reactor.Worker // of the domains that are known at start
+	follower   *rebuild.Follower // nil if there are no projectors
+	projectors []*projecting
+
+	mu    sync.Mutex
+	known []string // the groups of all workers
 }
 
-// reacting is a projector or a saga.
+// reacting is a saga.
 type reacting struct {
-	title    string // "projector.summary"
+	title    string // "saga.fulfilment"
 	group    func(name, domain string) string
 	name     string
 	all      bool            // it gets the events of all domains, of later ones too
@@ -42,14 +50,8 @@ type reacting struct {
 
 // wire makes the workers of all domains that are named, or there.
 func (r *reactors) wire(ctx context.Context, c *config.Config) error {
-	for _, given := range c.Projectors {
-		service, err := r.projector(ctx, c, given)
-		if err != nil {
-			return err
-		}
-		if err := r.serve(ctx, service, given.Domains); err != nil {
-			return fmt.Errorf("projector %s: %w", given.Name, err)
-		}
+	if err := r.wireProjectors(ctx, c); err != nil {
+		return err
 	}
 	for _, given := range c.Sagas {
 		l, err := r.p.dialReactor("saga", given.Name, given.Address)
@@ -71,24 +73,6 @@ func (r *reactors) wire(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-func (r *reactors) projector(ctx context.Context, c *config.Config, given config.Projector) (*reacting, error) {
-	l, err := r.p.dialReactor("projector", given.Name, given.Address)
-	if err != nil {
-		return nil, err
-	}
-	projections, err := r.p.brokers.EnsureProjections(ctx, given.Name, r.settings)
-	if err != nil {
-		return nil, err
-	}
-	return &reacting{
-		title: "projector." + given.Name, group: log.ProjectorGroup, name: given.Name,
-		service: projector.New(projector.Config{
-			Name: given.Name, Conn: l.conn, Projections: projections, Answer: int(c.Limits.Answer),
-		}),
-		attempts: cmp.Or(given.Attempts, config.DefaultAttempts), sync: given.Synchronous,
-	}, nil
-}
-
 // serve makes a service's workers.
 func (r *reactors) serve(ctx context.Context, s *reacting, domains []string) error {
 	s.domains = make(map[string]bool)
@@ -106,7 +90,6 @@ func (r *reactors) serve(ctx context.Context, s *reacting, domains []string) err
 			return err
 		}
 		r.workers = append(r.workers, w)
-		r.known = append(r.known, s.group(s.name, domain))
 	}
 	return nil
 }
@@ -121,6 +104,7 @@ func (r *reactors) worker(ctx context.Context, s *reacting, name string) (*react
 		return nil, err
 	}
 	s.domains[name] = true
+	r.knows(group)
 	return reactor.NewWorker(reactor.Config{
 		Name: s.title, Group: group, Domain: domain, Cluster: r.p.cluster, Member: r.member,
 		Service: s.service, Metrics: r.metrics, Logger: r.p.log,
@@ -128,14 +112,34 @@ func (r *reactors) worker(ctx context.Context, s *reacting, name string) (*react
 	}), nil
 }
 
-// groups are those that are known at start.
-func (r *reactors) groups() []string { return append([]string(nil), r.known...) }
+// knows remembers a group, of which this process has a worker.
+func (r *reactors) knows(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.known, group) {
+		r.known = append(r.known, group)
+	}
+}
+
+// groups are those of which this process has, or had, workers.
+func (r *reactors) groups() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.known)
+}
 
 // run runs the workers until ctx ends, or one of them can't go on.
 func (r *reactors) run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, w := range r.workers {
 		all.Go(func() error { return w.Run(ctx) })
+	}
+	if r.follower != nil {
+		all.Go(func() error { r.follower.Run(ctx); return nil })
+	}
+	for _, p := range r.projectors {
+		all.Go(func() error { return p.versions.Run(ctx) })
+		all.Go(func() error { return p.steersman.Run(ctx) })
 	}
 	all.Go(func() error {
 		again := time.NewTicker(lookForDomains)

@@ -18,6 +18,9 @@ const replayHelp = `Have dead letters handled again: those that are named, or th
 a selection. A root's go in the order in which they came, under their first ids, so
 that what was applied meanwhile is not applied again.
 
+A letter of a projector or a saga goes back to it, and it is called for that event
+once more, behind what waits of the aggregate.
+
 A letter whose command was applied, or refused in order, is done with. One that
 fails again stays, with one attempt more. The exit status is 1 if any did, or was
 not answered.`
@@ -85,13 +88,15 @@ type replayedJSON struct {
 	Message   string `json:"message,omitempty"`
 	FirstPage uint32 `json:"first_page,omitempty"`
 	LastPage  uint32 `json:"last_page,omitempty"`
+
+	reader string // whose letter it is, "" for a command's
 }
 
 func resultOf(r *pb.ReplayedDeadLetter) replayedJSON {
 	o := r.Outcome
 	j := replayedJSON{
 		Letter: r.GetLetter().GetId(), CommandID: r.GetLetter().GetCommandId(), Result: "applied",
-		Message: o.GetMessage(), FirstPage: o.GetFirstPage(), LastPage: o.GetLastPage(),
+		reader: r.GetLetter().GetReader(), Message: o.GetMessage(), FirstPage: o.GetFirstPage(), LastPage: o.GetLastPage(),
 	}
 	switch {
 	case r.NotReplayed != "":
@@ -109,6 +114,8 @@ func resultOf(r *pb.ReplayedDeadLetter) replayedJSON {
 // text is a result for people.
 func (j replayedJSON) text() string {
 	switch {
+	case j.Result == "applied" && j.reader != "":
+		return j.reader + " is done with it"
 	case j.Result == "applied" && j.LastPage == 0:
 		return "it led to no events"
 	case j.Result == "applied":

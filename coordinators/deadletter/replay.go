@@ -50,6 +50,7 @@ func (s *Service) Replay(r *angzarr.ReplayDeadLettersRequest, stream grpc.Server
 		return st.Err()
 	}
 	run := replaying{service: s, domain: sel.domain, stream: stream, slots: make(chan struct{}, mostWaiting)}
+	defer run.readers.stop()
 	return run.all(ctx, letters, time.Duration(float64(time.Second)/rate))
 }
 
@@ -59,6 +60,7 @@ type replaying struct {
 	domain  string
 	slots   chan struct{}
 	group   sync.WaitGroup
+	readers readers
 
 	mu     sync.Mutex
 	stream grpc.ServerStreamingServer[angzarr.ReplayedDeadLetter]
@@ -107,6 +109,9 @@ func (s *Service) reread(ctx context.Context, domain string, letters []*log.Dead
 	return full, st
 }
 
+// posting is [Poster]'s Post.
+type posting func(ctx context.Context, r *log.Record, written func()) (*angzarr.Outcome, error)
+
 // one begins the replay of a letter. Records are written one after another, so
 // that those of one root are in their order; outcomes are waited for beside that.
 func (p *replaying) one(ctx context.Context, known, l *log.DeadLetter) {
@@ -120,11 +125,22 @@ func (p *replaying) one(ctx context.Context, known, l *log.DeadLetter) {
 		return
 	}
 	written := make(chan struct{})
-	record := l.Replay()
+	var post posting
+	var record log.Record
+	if l.ID.Reader == "" {
+		post, record = p.service.c.Poster.Post, l.Replay()
+	} else {
+		if err := p.readers.follow(ctx, p.service, p.domain); err != nil {
+			<-p.slots
+			p.tell(&angzarr.ReplayedDeadLetter{Letter: protoOf(p.domain, l), NotReplayed: err.Error()})
+			return
+		}
+		post, record = p.readers.asking(l.ID, p.service.c.Writer), l.Ask(p.domain)
+	}
 	p.group.Go(func() {
 		defer func() { <-p.slots }()
 		told := &angzarr.ReplayedDeadLetter{Letter: protoOf(p.domain, l)}
-		outcome, err := p.service.c.Poster.Post(ctx, &record, func() { close(written) })
+		outcome, err := post(ctx, &record, func() { close(written) })
 		switch {
 		case err == nil:
 			told.Outcome = outcome
@@ -144,10 +160,13 @@ func cannotReplay(domain string, l *log.DeadLetter) string {
 	switch {
 	case l == nil:
 		return "somebody was done with it meanwhile"
+	case l.Cut && l.ID.Reader != "":
+		return "its event was too large to be kept with it, and only a rebuild of its reader has it called again"
 	case l.Cut:
 		return "its record was too large to be kept with it: write it again from its source, as long as that is kept"
-	case l.ID.Reader != "" || l.ID.Source.Topic != log.CommandsTopic(domain):
-		return "only commands can be replayed, and this is a letter of " + l.ID.Reader
+	case l.ID.Reader != "" && l.ID.Source.Topic != log.EventsTopic(domain),
+		l.ID.Reader == "" && l.ID.Source.Topic != log.CommandsTopic(domain):
+		return "it is of no topic from which anything is handled: " + l.ID.Source.Topic
 	}
 	return ""
 }

@@ -3,7 +3,9 @@
 //	<domain>.dead-letters ──► List, Get
 //	        │
 //	        ├── Replay ──► <domain>.commands ──► worker: done with it, or the same
-//	        │                                    letter again, with its outcome
+//	        │        │                           letter again, with its outcome
+//	        │        └───► the letter, which says so ──► the projector's or saga's
+//	        │                                    worker: the same
 //	        └── Drop ──► a tombstone that says why
 //
 // Invariants:

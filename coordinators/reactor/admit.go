@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"time"
+
 	"github.com/angzarr/angzarr-kafka/log"
 	"github.com/angzarr/angzarr-kafka/partitioning"
 	"google.golang.org/grpc/codes"
@@ -13,12 +15,20 @@ type event struct {
 	page   log.Page
 	erased bool
 	size   int
+
+	replay *log.DeadLetter // what it was, nil for what was read in its turn
+	given  bool            // it is a replay that somebody has dropped meanwhile
 }
 
 const (
+	// Nothing is polled for a moment while more than enough records wait to be
+	// admitted.
+	enough      = 1000
+	roomTimeout = 20 * time.Millisecond
 	// A partition is not read while more than pauseAt of its records wait to be
-	// admitted, until they are resumeAt.
-	pauseAt, resumeAt = 512, 64
+	// admitted, until they are resumeAt. The client throws away what it has fetched
+	// of a partition that is paused, so this is for those that don't move.
+	pauseAt, resumeAt = 2048, 256
 	// mostHeld bounds the bytes of all pages that were admitted and are not
 	// committed. How many a partition may have is for [partitioning.Progress].
 	mostHeld = 32 << 20
@@ -41,6 +51,27 @@ func (w *Worker) polled(fetched []partitioning.Fetched) {
 		w.admit(p)
 	}
 	w.step()
+}
+
+// room gives what is closed once there is room for more records, nil if there is
+// now.
+func (w *Worker) room() <-chan struct{} {
+	if w.waiting() <= enough {
+		return nil
+	}
+	w.wantsRoom = make(chan struct{})
+	return w.wantsRoom
+}
+
+// waiting is how many records wait to be admitted, but for those of partitions that
+// are paused.
+func (w *Worker) waiting() (n int) {
+	for _, p := range w.parts {
+		if !p.paused {
+			n += len(p.backlog)
+		}
+	}
+	return n
 }
 
 // admit lets in as many of a part's records as may wait, and reads on or stops
@@ -139,5 +170,9 @@ func (w *Worker) readOn() {
 		if p.backlog != nil && !p.claim.Progress.Full() {
 			w.admit(p)
 		}
+	}
+	if w.wantsRoom != nil && w.waiting() <= enough {
+		close(w.wantsRoom)
+		w.wantsRoom = nil
 	}
 }

@@ -40,6 +40,8 @@ const (
 func (w *Worker) react(r *reaction) {
 	if r.dead != nil {
 		w.bury(r)
+	} else {
+		r.records = append(r.records, w.doneWith(r)...)
 	}
 	w.ready = append(w.ready, r)
 }
@@ -68,6 +70,9 @@ func (w *Worker) bury(r *reaction) {
 		}
 		if root, sequence, kind := log.ParseKey(e.record.Key); kind == log.KeyPage {
 			letter.Root, letter.Rooted, letter.NextPage = root, true, sequence+1
+		}
+		if e.replay != nil {
+			letter.Attempts += e.replay.Attempts
 		}
 		r.records = append(r.records, letter.Encode(w.c.Domain.Name))
 	}
@@ -158,7 +163,9 @@ func (w *Worker) commit() {
 		}
 		parts[r.part] = true
 		for _, e := range r.events {
-			r.part.claim.Progress.Finish(e.record.Offset)
+			if e.replay == nil {
+				r.part.claim.Progress.Finish(e.record.Offset)
+			}
 		}
 	}
 	for _, p := range w.parts {
@@ -223,6 +230,7 @@ func (w *Worker) committed(parts map[*part]bool, took time.Duration, err error) 
 	for _, r := range batch {
 		w.tell(r)
 		w.forget(r.events)
+		r.part.letters.replayed(r.events)
 		w.done(r.part)
 	}
 	w.step()
@@ -240,7 +248,9 @@ func (w *Worker) notCommitted(batch []*reaction, err error) {
 			continue
 		}
 		for _, e := range r.events {
-			r.part.claim.Progress.Undo(e.record.Offset)
+			if e.replay == nil {
+				r.part.claim.Progress.Undo(e.record.Offset)
+			}
 		}
 		again = append(again, r)
 	}

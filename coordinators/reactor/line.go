@@ -36,8 +36,12 @@ func (w *Worker) advance(l *line) {
 		w.forget(l.queue)
 		l.queue = nil
 	}
-	for len(l.queue) > 0 && l.queue[0].erased {
-		w.erase(l)
+	for len(l.queue) > 0 && (l.queue[0].erased || l.queue[0].given) {
+		if l.queue[0].erased {
+			w.erase(l)
+			continue
+		}
+		w.giveUp(l)
 	}
 	if len(l.queue) == 0 {
 		if l.part.lines[l.root] == l {
@@ -46,6 +50,13 @@ func (w *Worker) advance(l *line) {
 		return
 	}
 	l.waiting = true
+	if l.queue[0].replay != nil && w.uncommitted(l) {
+		w.later(l.part.ctx, calls.RetryAfter(0), func() {
+			l.waiting = false
+			w.advance(l)
+		})
+		return
+	}
 	w.toCall = append(w.toCall, l)
 	w.callMore()
 }
@@ -76,11 +87,11 @@ func (w *Worker) callMore() {
 
 // next gives the pages that go into the line's next call.
 func (l *line) next(together int) []*event {
-	if l.alone > 0 {
+	if l.alone > 0 || l.queue[0].replay != nil {
 		together = 1
 	}
 	n, size := 1, l.queue[0].size
-	for n < len(l.queue) && n < together && !l.queue[n].erased && size+l.queue[n].size <= mostTogether {
+	for n < len(l.queue) && n < together && !l.queue[n].erased && l.queue[n].replay == nil && size+l.queue[n].size <= mostTogether {
 		size += l.queue[n].size
 		n++
 	}
@@ -92,7 +103,7 @@ func (w *Worker) call(l *line, now time.Time) {
 	p := l.part
 	p.open++
 	events := l.next(w.c.Service.Together())
-	run := Run{Domain: w.c.Domain.Name, Root: l.root, Pages: make([]log.Page, len(events))}
+	run := Run{Domain: w.c.Domain.Name, Root: l.root, Pages: make([]log.Page, len(events)), Replayed: events[0].replay != nil}
 	for i, e := range events {
 		run.Pages[i] = e.page
 	}
@@ -148,7 +159,8 @@ func (w *Worker) failed(l *line, events []*event, f *Failure) {
 	if f.Fate != Waits {
 		l.attempts++
 	}
-	if f.Fate == Ends || l.attempts >= w.c.Attempts {
+	replayed := events[0].replay != nil && l.attempts > 0 // one attempt more, and no others
+	if f.Fate == Ends || l.attempts >= w.c.Attempts || replayed {
 		attempts := l.attempts
 		w.leave(l, events)
 		w.log.Error("an event became a dead letter", "root", l.root, "sequence", events[0].page.Sequence, "attempts", attempts, "error", f.Status.Message())

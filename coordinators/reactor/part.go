@@ -22,6 +22,7 @@ type part struct {
 	paused  bool // the backlog is to be admitted before more is read
 	passed  int  // records that were nobody's business since the last commit
 	lines   map[log.Root]*line
+	letters letters
 
 	// open counts the calls that are under way, and what they led to that is not
 	// committed; closed are called when it gets to 0 while closing.
@@ -40,11 +41,33 @@ func (w *Worker) Assigned(claims []*partitioning.Claim) {
 				w.drop(old) // the group's session began anew before it came to reading
 			}
 			ctx, end := context.WithCancel(w.work)
-			w.parts[claim.Partition] = &part{claim: claim, ctx: ctx, end: end, lines: make(map[log.Root]*line)}
-			w.member.Resume(claim.Partition)
+			p := &part{claim: claim, ctx: ctx, end: end, lines: make(map[log.Root]*line), letters: newLetters()}
+			w.parts[claim.Partition] = p
+			w.begin(p)
 		}
 		w.metrics.owned(len(w.parts))
 	})
+}
+
+// begin has a part be read, once it may be.
+func (w *Worker) begin(p *part) {
+	if w.c.Gate == nil {
+		w.read(p)
+		return
+	}
+	w.loop.Aside(func() func() {
+		may := w.c.Gate(p.ctx)
+		return func() {
+			if may && !p.gone && !p.closing {
+				w.read(p)
+			}
+		}
+	})
+}
+
+func (w *Worker) read(p *part) {
+	p.letters.open = true
+	w.member.Resume(p.claim.Partition)
 }
 
 // Revoked is called by the member before it gives partitions up. Calls that are

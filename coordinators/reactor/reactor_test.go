@@ -242,7 +242,7 @@ func TestASlowServiceSlowsReading(t *testing.T) {
 	t.Parallel()
 	w := reactortest.New(t, 1)
 	roots := w.Roots(50)
-	put(w, roots, 40)
+	put(w, roots, 60)
 	open := make(chan struct{})
 	s := &service{t: t, call: func(context.Context, reactor.Run) ([]log.Record, *reactor.Failure) { <-open; return nil, nil }}
 	x := w.Start("p", s)
@@ -252,7 +252,7 @@ func TestASlowServiceSlowsReading(t *testing.T) {
 	}
 	close(open)
 	w.Done(w.Group("p"))
-	s.inOrder(t, roots, 40)
+	s.inOrder(t, roots, 60)
 }
 
 // A new group begins at the start of the log. One that has begun and has lost its

@@ -34,6 +34,9 @@ type Run struct {
 	Domain string
 	Root   log.Root
 	Pages  []log.Page
+	// Replayed says that the one page was a dead letter: later ones may have been
+	// called. What those led to is committed.
+	Replayed bool
 }
 
 // Last is the number of the last page.

@@ -33,6 +33,9 @@ type Config struct {
 
 	// Attempts is how often a page is called in vain before it is a dead letter.
 	Attempts int
+	// Gate, if given, is asked after each assignment whether the partitions may be
+	// read. It waits until it knows, or ctx ends.
+	Gate func(ctx context.Context) bool
 }
 
 // Worker is one member of the group that has a service react to a domain.
@@ -58,11 +61,12 @@ type Worker struct {
 	ready      []*reaction // wait to be committed
 	committing []*reaction
 	inCommit   bool
-	failures   int       // commits in a row that came to nothing
-	paused     bool      // until the next try after a failure
-	oneByOne   int       // how many more are committed alone
-	wakeAt     time.Time // when the next step is due by itself; zero if none is
-	idleSince  time.Time // since when offsets wait that nothing else is committed with
+	failures   int           // commits in a row that came to nothing
+	paused     bool          // until the next try after a failure
+	oneByOne   int           // how many more are committed alone
+	wakeAt     time.Time     // when the next step is due by itself; zero if none is
+	wantsRoom  chan struct{} // closed when more records may be polled; nil if nobody waits
+	idleSince  time.Time     // since when offsets wait that nothing else is committed with
 }
 
 // NewWorker makes a worker; Run starts it.
@@ -109,6 +113,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopPolling()
 	group.Go(func() { w.poll(polling) })
 	w.loop.Do(w.measure)
+	w.loop.Do(w.lookForReplays)
 
 	var failed error
 	select {
@@ -151,8 +156,26 @@ func (w *Worker) poll(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		if len(polled) > 0 {
-			w.loop.Call(func() { w.polled(polled) })
+		if len(polled) == 0 {
+			continue
 		}
+		var room <-chan struct{}
+		w.loop.Call(func() { w.polled(polled); room = w.room() })
+		if room != nil {
+			w.waitForRoom(ctx, room)
+		}
+	}
+}
+
+// waitForRoom waits until less than enough waits in memory. It is not for long: what
+// waits may all be of a partition that doesn't move, and others must not wait for
+// that.
+func (w *Worker) waitForRoom(ctx context.Context, room <-chan struct{}) {
+	late := time.NewTimer(roomTimeout)
+	defer late.Stop()
+	select {
+	case <-room:
+	case <-late.C:
+	case <-ctx.Done():
 	}
 }

@@ -25,6 +25,137 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Phase is how far a rebuild is.
+type ProjectorState_Phase int32
+
+const (
+	ProjectorState_PHASE_UNSPECIFIED ProjectorState_Phase = 0
+	// PHASE_RESETTING: in place only. The old version has stopped, and the
+	// projector is told to forget what it has.
+	ProjectorState_PHASE_RESETTING ProjectorState_Phase = 1
+	// PHASE_BUILDING: the new version is called for all events from the start; the
+	// old one goes on, unless it is rebuilt in place.
+	ProjectorState_PHASE_BUILDING ProjectorState_Phase = 2
+	// PHASE_FINISHING: the old version has stopped, and the new one does what is
+	// left.
+	ProjectorState_PHASE_FINISHING ProjectorState_Phase = 3
+	// PHASE_SWITCHING: both have stopped, and the projections are exchanged.
+	ProjectorState_PHASE_SWITCHING ProjectorState_Phase = 4
+)
+
+// Enum value maps for ProjectorState_Phase.
+var (
+	ProjectorState_Phase_name = map[int32]string{
+		0: "PHASE_UNSPECIFIED",
+		1: "PHASE_RESETTING",
+		2: "PHASE_BUILDING",
+		3: "PHASE_FINISHING",
+		4: "PHASE_SWITCHING",
+	}
+	ProjectorState_Phase_value = map[string]int32{
+		"PHASE_UNSPECIFIED": 0,
+		"PHASE_RESETTING":   1,
+		"PHASE_BUILDING":    2,
+		"PHASE_FINISHING":   3,
+		"PHASE_SWITCHING":   4,
+	}
+)
+
+func (x ProjectorState_Phase) Enum() *ProjectorState_Phase {
+	p := new(ProjectorState_Phase)
+	*p = x
+	return p
+}
+
+func (x ProjectorState_Phase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProjectorState_Phase) Descriptor() protoreflect.EnumDescriptor {
+	return file_angzarr_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (ProjectorState_Phase) Type() protoreflect.EnumType {
+	return &file_angzarr_admin_proto_enumTypes[0]
+}
+
+func (x ProjectorState_Phase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProjectorState_Phase.Descriptor instead.
+func (ProjectorState_Phase) EnumDescriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{12, 0}
+}
+
+// Order says what is to become of it.
+type SteerProjectorRequest_Order int32
+
+const (
+	SteerProjectorRequest_ORDER_UNSPECIFIED SteerProjectorRequest_Order = 0
+	// ORDER_REBUILD makes a new version beside the one that is shown.
+	SteerProjectorRequest_ORDER_REBUILD SteerProjectorRequest_Order = 1
+	// ORDER_REBUILD_IN_PLACE makes it in the place of that one.
+	SteerProjectorRequest_ORDER_REBUILD_IN_PLACE SteerProjectorRequest_Order = 2
+	// ORDER_CANCEL gives a rebuild up that is made beside.
+	SteerProjectorRequest_ORDER_CANCEL SteerProjectorRequest_Order = 3
+	// ORDER_PAUSE has nothing called until ORDER_RESUME.
+	SteerProjectorRequest_ORDER_PAUSE SteerProjectorRequest_Order = 4
+	// ORDER_PAUSE_REBUILD holds the rebuild alone.
+	SteerProjectorRequest_ORDER_PAUSE_REBUILD SteerProjectorRequest_Order = 5
+	// ORDER_RESUME ends both pauses.
+	SteerProjectorRequest_ORDER_RESUME SteerProjectorRequest_Order = 6
+)
+
+// Enum value maps for SteerProjectorRequest_Order.
+var (
+	SteerProjectorRequest_Order_name = map[int32]string{
+		0: "ORDER_UNSPECIFIED",
+		1: "ORDER_REBUILD",
+		2: "ORDER_REBUILD_IN_PLACE",
+		3: "ORDER_CANCEL",
+		4: "ORDER_PAUSE",
+		5: "ORDER_PAUSE_REBUILD",
+		6: "ORDER_RESUME",
+	}
+	SteerProjectorRequest_Order_value = map[string]int32{
+		"ORDER_UNSPECIFIED":      0,
+		"ORDER_REBUILD":          1,
+		"ORDER_REBUILD_IN_PLACE": 2,
+		"ORDER_CANCEL":           3,
+		"ORDER_PAUSE":            4,
+		"ORDER_PAUSE_REBUILD":    5,
+		"ORDER_RESUME":           6,
+	}
+)
+
+func (x SteerProjectorRequest_Order) Enum() *SteerProjectorRequest_Order {
+	p := new(SteerProjectorRequest_Order)
+	*p = x
+	return p
+}
+
+func (x SteerProjectorRequest_Order) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SteerProjectorRequest_Order) Descriptor() protoreflect.EnumDescriptor {
+	return file_angzarr_admin_proto_enumTypes[1].Descriptor()
+}
+
+func (SteerProjectorRequest_Order) Type() protoreflect.EnumType {
+	return &file_angzarr_admin_proto_enumTypes[1]
+}
+
+func (x SteerProjectorRequest_Order) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SteerProjectorRequest_Order.Descriptor instead.
+func (SteerProjectorRequest_Order) EnumDescriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{16, 0}
+}
+
 // DeadLetter is a record that could not be done.
 type DeadLetter struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -809,6 +940,409 @@ func (x *VerifyErasureResponse) GetRemains() []*VerifyErasureResponse_Remains {
 	return nil
 }
 
+// ProjectorState is what a projector is to do, as it stands in the log.
+type ProjectorState struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Projector string                 `protobuf:"bytes,1,opt,name=projector,proto3" json:"projector,omitempty"`
+	// version is the one whose projections stand in angzarr.projections.<projector>;
+	// 1 at first, and one more with each rebuild.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// latest is the highest version that was ever begun: none is used again.
+	Latest uint32 `protobuf:"varint,3,opt,name=latest,proto3" json:"latest,omitempty"`
+	// paused says that nothing is called, a rebuild neither.
+	Paused bool `protobuf:"varint,4,opt,name=paused,proto3" json:"paused,omitempty"`
+	// rebuild is left out where none is under way.
+	Rebuild *ProjectorState_Rebuild `protobuf:"bytes,5,opt,name=rebuild,proto3" json:"rebuild,omitempty"`
+	// gone are versions whose groups and topics are still to be deleted.
+	Gone          []uint32 `protobuf:"varint,6,rep,packed,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProjectorState) Reset() {
+	*x = ProjectorState{}
+	mi := &file_angzarr_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProjectorState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProjectorState) ProtoMessage() {}
+
+func (x *ProjectorState) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProjectorState.ProtoReflect.Descriptor instead.
+func (*ProjectorState) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ProjectorState) GetProjector() string {
+	if x != nil {
+		return x.Projector
+	}
+	return ""
+}
+
+func (x *ProjectorState) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ProjectorState) GetLatest() uint32 {
+	if x != nil {
+		return x.Latest
+	}
+	return 0
+}
+
+func (x *ProjectorState) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *ProjectorState) GetRebuild() *ProjectorState_Rebuild {
+	if x != nil {
+		return x.Rebuild
+	}
+	return nil
+}
+
+func (x *ProjectorState) GetGone() []uint32 {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+type ListProjectorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// projector is the only one that is asked for; all, if it is left out.
+	Projector     string `protobuf:"bytes,1,opt,name=projector,proto3" json:"projector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProjectorsRequest) Reset() {
+	*x = ListProjectorsRequest{}
+	mi := &file_angzarr_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProjectorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProjectorsRequest) ProtoMessage() {}
+
+func (x *ListProjectorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProjectorsRequest.ProtoReflect.Descriptor instead.
+func (*ListProjectorsRequest) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListProjectorsRequest) GetProjector() string {
+	if x != nil {
+		return x.Projector
+	}
+	return ""
+}
+
+type ListProjectorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Projectors    []*ProjectorStanding   `protobuf:"bytes,1,rep,name=projectors,proto3" json:"projectors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProjectorsResponse) Reset() {
+	*x = ListProjectorsResponse{}
+	mi := &file_angzarr_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProjectorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProjectorsResponse) ProtoMessage() {}
+
+func (x *ListProjectorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProjectorsResponse.ProtoReflect.Descriptor instead.
+func (*ListProjectorsResponse) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListProjectorsResponse) GetProjectors() []*ProjectorStanding {
+	if x != nil {
+		return x.Projectors
+	}
+	return nil
+}
+
+// ProjectorStanding is how far a projector is.
+type ProjectorStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State *ProjectorState        `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// lag is how many offsets the version that is shown has yet to do; those of
+	// transactions' markers are among them.
+	Lag int64 `protobuf:"varint,2,opt,name=lag,proto3" json:"lag,omitempty"`
+	// processes is how many serve it now.
+	Processes uint32 `protobuf:"varint,3,opt,name=processes,proto3" json:"processes,omitempty"`
+	// left and total are how many offsets a rebuild has yet to do, and all.
+	Left  int64 `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`
+	Total int64 `protobuf:"varint,5,opt,name=total,proto3" json:"total,omitempty"`
+	// per_second is how many it does now.
+	PerSecond     float64 `protobuf:"fixed64,6,opt,name=per_second,json=perSecond,proto3" json:"per_second,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProjectorStanding) Reset() {
+	*x = ProjectorStanding{}
+	mi := &file_angzarr_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProjectorStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProjectorStanding) ProtoMessage() {}
+
+func (x *ProjectorStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProjectorStanding.ProtoReflect.Descriptor instead.
+func (*ProjectorStanding) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ProjectorStanding) GetState() *ProjectorState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ProjectorStanding) GetLag() int64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *ProjectorStanding) GetProcesses() uint32 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+func (x *ProjectorStanding) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *ProjectorStanding) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ProjectorStanding) GetPerSecond() float64 {
+	if x != nil {
+		return x.PerSecond
+	}
+	return 0
+}
+
+// SteerProjectorRequest is what an operator asks. As a record it stands in the log
+// until it is answered.
+type SteerProjectorRequest struct {
+	state     protoimpl.MessageState      `protogen:"open.v1"`
+	Projector string                      `protobuf:"bytes,1,opt,name=projector,proto3" json:"projector,omitempty"`
+	Order     SteerProjectorRequest_Order `protobuf:"varint,2,opt,name=order,proto3,enum=angzarr.SteerProjectorRequest_Order" json:"order,omitempty"`
+	// id and asked are set by who is asked.
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	Asked         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=asked,proto3" json:"asked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerProjectorRequest) Reset() {
+	*x = SteerProjectorRequest{}
+	mi := &file_angzarr_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerProjectorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerProjectorRequest) ProtoMessage() {}
+
+func (x *SteerProjectorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerProjectorRequest.ProtoReflect.Descriptor instead.
+func (*SteerProjectorRequest) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SteerProjectorRequest) GetProjector() string {
+	if x != nil {
+		return x.Projector
+	}
+	return ""
+}
+
+func (x *SteerProjectorRequest) GetOrder() SteerProjectorRequest_Order {
+	if x != nil {
+		return x.Order
+	}
+	return SteerProjectorRequest_ORDER_UNSPECIFIED
+}
+
+func (x *SteerProjectorRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SteerProjectorRequest) GetAsked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+// SteerProjectorResponse is the answer. As a record it has a code.
+type SteerProjectorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State *ProjectorState        `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// code is a gRPC status code, and message why it was refused.
+	Code          int32  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerProjectorResponse) Reset() {
+	*x = SteerProjectorResponse{}
+	mi := &file_angzarr_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerProjectorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerProjectorResponse) ProtoMessage() {}
+
+func (x *SteerProjectorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerProjectorResponse.ProtoReflect.Descriptor instead.
+func (*SteerProjectorResponse) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SteerProjectorResponse) GetState() *ProjectorState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *SteerProjectorResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *SteerProjectorResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Record is one of Kafka.
 type DeadLetter_Record struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -821,7 +1355,7 @@ type DeadLetter_Record struct {
 
 func (x *DeadLetter_Record) Reset() {
 	*x = DeadLetter_Record{}
-	mi := &file_angzarr_admin_proto_msgTypes[12]
+	mi := &file_angzarr_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1367,7 @@ func (x *DeadLetter_Record) String() string {
 func (*DeadLetter_Record) ProtoMessage() {}
 
 func (x *DeadLetter_Record) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_admin_proto_msgTypes[12]
+	mi := &file_angzarr_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1415,7 @@ type DeadLetter_Header struct {
 
 func (x *DeadLetter_Header) Reset() {
 	*x = DeadLetter_Header{}
-	mi := &file_angzarr_admin_proto_msgTypes[13]
+	mi := &file_angzarr_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1427,7 @@ func (x *DeadLetter_Header) String() string {
 func (*DeadLetter_Header) ProtoMessage() {}
 
 func (x *DeadLetter_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_admin_proto_msgTypes[13]
+	mi := &file_angzarr_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1476,7 @@ type VerifyErasureResponse_Remains struct {
 
 func (x *VerifyErasureResponse_Remains) Reset() {
 	*x = VerifyErasureResponse_Remains{}
-	mi := &file_angzarr_admin_proto_msgTypes[14]
+	mi := &file_angzarr_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1488,7 @@ func (x *VerifyErasureResponse_Remains) String() string {
 func (*VerifyErasureResponse_Remains) ProtoMessage() {}
 
 func (x *VerifyErasureResponse_Remains) ProtoReflect() protoreflect.Message {
-	mi := &file_angzarr_admin_proto_msgTypes[14]
+	mi := &file_angzarr_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,6 +1544,92 @@ func (x *VerifyErasureResponse_Remains) GetCondition() string {
 		return x.Condition
 	}
 	return ""
+}
+
+// Rebuild is one that is under way.
+type ProjectorState_Rebuild struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	InPlace bool                   `protobuf:"varint,2,opt,name=in_place,json=inPlace,proto3" json:"in_place,omitempty"`
+	Paused  bool                   `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
+	Phase   ProjectorState_Phase   `protobuf:"varint,4,opt,name=phase,proto3,enum=angzarr.ProjectorState_Phase" json:"phase,omitempty"`
+	Begun   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=begun,proto3" json:"begun,omitempty"`
+	// no_reset says that the projector doesn't know Reset (in place only).
+	NoReset       bool `protobuf:"varint,6,opt,name=no_reset,json=noReset,proto3" json:"no_reset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProjectorState_Rebuild) Reset() {
+	*x = ProjectorState_Rebuild{}
+	mi := &file_angzarr_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProjectorState_Rebuild) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProjectorState_Rebuild) ProtoMessage() {}
+
+func (x *ProjectorState_Rebuild) ProtoReflect() protoreflect.Message {
+	mi := &file_angzarr_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProjectorState_Rebuild.ProtoReflect.Descriptor instead.
+func (*ProjectorState_Rebuild) Descriptor() ([]byte, []int) {
+	return file_angzarr_admin_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *ProjectorState_Rebuild) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ProjectorState_Rebuild) GetInPlace() bool {
+	if x != nil {
+		return x.InPlace
+	}
+	return false
+}
+
+func (x *ProjectorState_Rebuild) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *ProjectorState_Rebuild) GetPhase() ProjectorState_Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return ProjectorState_PHASE_UNSPECIFIED
+}
+
+func (x *ProjectorState_Rebuild) GetBegun() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Begun
+	}
+	return nil
+}
+
+func (x *ProjectorState_Rebuild) GetNoReset() bool {
+	if x != nil {
+		return x.NoReset
+	}
+	return false
 }
 
 var File_angzarr_admin_proto protoreflect.FileDescriptor
@@ -1089,7 +1709,58 @@ const file_angzarr_admin_proto_rawDesc = "" +
 	"\x04what\x18\x03 \x01(\tR\x04what\x12\x18\n" +
 	"\arecords\x18\x04 \x01(\x04R\arecords\x123\n" +
 	"\agone_by\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06goneBy\x12\x1c\n" +
-	"\tcondition\x18\x06 \x01(\tR\tcondition2\x9d\x02\n" +
+	"\tcondition\x18\x06 \x01(\tR\tcondition\"\x95\x04\n" +
+	"\x0eProjectorState\x12\x1c\n" +
+	"\tprojector\x18\x01 \x01(\tR\tprojector\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12\x16\n" +
+	"\x06latest\x18\x03 \x01(\rR\x06latest\x12\x16\n" +
+	"\x06paused\x18\x04 \x01(\bR\x06paused\x129\n" +
+	"\arebuild\x18\x05 \x01(\v2\x1f.angzarr.ProjectorState.RebuildR\arebuild\x12\x12\n" +
+	"\x04gone\x18\x06 \x03(\rR\x04gone\x1a\xd8\x01\n" +
+	"\aRebuild\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
+	"\bin_place\x18\x02 \x01(\bR\ainPlace\x12\x16\n" +
+	"\x06paused\x18\x03 \x01(\bR\x06paused\x123\n" +
+	"\x05phase\x18\x04 \x01(\x0e2\x1d.angzarr.ProjectorState.PhaseR\x05phase\x120\n" +
+	"\x05begun\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05begun\x12\x19\n" +
+	"\bno_reset\x18\x06 \x01(\bR\anoReset\"q\n" +
+	"\x05Phase\x12\x15\n" +
+	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fPHASE_RESETTING\x10\x01\x12\x12\n" +
+	"\x0ePHASE_BUILDING\x10\x02\x12\x13\n" +
+	"\x0fPHASE_FINISHING\x10\x03\x12\x13\n" +
+	"\x0fPHASE_SWITCHING\x10\x04\"5\n" +
+	"\x15ListProjectorsRequest\x12\x1c\n" +
+	"\tprojector\x18\x01 \x01(\tR\tprojector\"T\n" +
+	"\x16ListProjectorsResponse\x12:\n" +
+	"\n" +
+	"projectors\x18\x01 \x03(\v2\x1a.angzarr.ProjectorStandingR\n" +
+	"projectors\"\xbb\x01\n" +
+	"\x11ProjectorStanding\x12-\n" +
+	"\x05state\x18\x01 \x01(\v2\x17.angzarr.ProjectorStateR\x05state\x12\x10\n" +
+	"\x03lag\x18\x02 \x01(\x03R\x03lag\x12\x1c\n" +
+	"\tprocesses\x18\x03 \x01(\rR\tprocesses\x12\x12\n" +
+	"\x04left\x18\x04 \x01(\x03R\x04left\x12\x14\n" +
+	"\x05total\x18\x05 \x01(\x03R\x05total\x12\x1d\n" +
+	"\n" +
+	"per_second\x18\x06 \x01(\x01R\tperSecond\"\xd1\x02\n" +
+	"\x15SteerProjectorRequest\x12\x1c\n" +
+	"\tprojector\x18\x01 \x01(\tR\tprojector\x12:\n" +
+	"\x05order\x18\x02 \x01(\x0e2$.angzarr.SteerProjectorRequest.OrderR\x05order\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x120\n" +
+	"\x05asked\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05asked\"\x9b\x01\n" +
+	"\x05Order\x12\x15\n" +
+	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rORDER_REBUILD\x10\x01\x12\x1a\n" +
+	"\x16ORDER_REBUILD_IN_PLACE\x10\x02\x12\x10\n" +
+	"\fORDER_CANCEL\x10\x03\x12\x0f\n" +
+	"\vORDER_PAUSE\x10\x04\x12\x17\n" +
+	"\x13ORDER_PAUSE_REBUILD\x10\x05\x12\x10\n" +
+	"\fORDER_RESUME\x10\x06\"u\n" +
+	"\x16SteerProjectorResponse\x12-\n" +
+	"\x05state\x18\x01 \x01(\v2\x17.angzarr.ProjectorStateR\x05state\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage2\x9d\x02\n" +
 	"\vDeadLetters\x12>\n" +
 	"\x04List\x12\x1f.angzarr.ListDeadLettersRequest\x1a\x13.angzarr.DeadLetter0\x01\x129\n" +
 	"\x03Get\x12\x1d.angzarr.GetDeadLetterRequest\x1a\x13.angzarr.DeadLetter\x12J\n" +
@@ -1097,7 +1768,11 @@ const file_angzarr_admin_proto_rawDesc = "" +
 	"\x04Drop\x12\x1e.angzarr.DropDeadLetterRequest\x1a\x1f.angzarr.DropDeadLetterResponse2\x8a\x01\n" +
 	"\aErasure\x126\n" +
 	"\x05Erase\x12\x15.angzarr.EraseRequest\x1a\x16.angzarr.EraseResponse\x12G\n" +
-	"\x06Verify\x12\x1d.angzarr.VerifyErasureRequest\x1a\x1e.angzarr.VerifyErasureResponseB8Z6github.com/angzarr/angzarr-kafka/proto/angzarr;angzarrb\x06proto3"
+	"\x06Verify\x12\x1d.angzarr.VerifyErasureRequest\x1a\x1e.angzarr.VerifyErasureResponse2\x9f\x01\n" +
+	"\n" +
+	"Projectors\x12G\n" +
+	"\x04List\x12\x1e.angzarr.ListProjectorsRequest\x1a\x1f.angzarr.ListProjectorsResponse\x12H\n" +
+	"\x05Steer\x12\x1e.angzarr.SteerProjectorRequest\x1a\x1f.angzarr.SteerProjectorResponseB8Z6github.com/angzarr/angzarr-kafka/proto/angzarr;angzarrb\x06proto3"
 
 var (
 	file_angzarr_admin_proto_rawDescOnce sync.Once
@@ -1111,65 +1786,87 @@ func file_angzarr_admin_proto_rawDescGZIP() []byte {
 	return file_angzarr_admin_proto_rawDescData
 }
 
-var file_angzarr_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_angzarr_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_angzarr_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_angzarr_admin_proto_goTypes = []any{
-	(*DeadLetter)(nil),                    // 0: angzarr.DeadLetter
-	(*DeadLetterSelection)(nil),           // 1: angzarr.DeadLetterSelection
-	(*ListDeadLettersRequest)(nil),        // 2: angzarr.ListDeadLettersRequest
-	(*GetDeadLetterRequest)(nil),          // 3: angzarr.GetDeadLetterRequest
-	(*ReplayDeadLettersRequest)(nil),      // 4: angzarr.ReplayDeadLettersRequest
-	(*ReplayedDeadLetter)(nil),            // 5: angzarr.ReplayedDeadLetter
-	(*DropDeadLetterRequest)(nil),         // 6: angzarr.DropDeadLetterRequest
-	(*DropDeadLetterResponse)(nil),        // 7: angzarr.DropDeadLetterResponse
-	(*EraseRequest)(nil),                  // 8: angzarr.EraseRequest
-	(*EraseResponse)(nil),                 // 9: angzarr.EraseResponse
-	(*VerifyErasureRequest)(nil),          // 10: angzarr.VerifyErasureRequest
-	(*VerifyErasureResponse)(nil),         // 11: angzarr.VerifyErasureResponse
-	(*DeadLetter_Record)(nil),             // 12: angzarr.DeadLetter.Record
-	(*DeadLetter_Header)(nil),             // 13: angzarr.DeadLetter.Header
-	(*VerifyErasureResponse_Remains)(nil), // 14: angzarr.VerifyErasureResponse.Remains
-	(*UUID)(nil),                          // 15: angzarr.UUID
-	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
-	(*Outcome)(nil),                       // 17: angzarr.Outcome
-	(*Cover)(nil),                         // 18: angzarr.Cover
-	(*Erased)(nil),                        // 19: angzarr.Erased
+	(ProjectorState_Phase)(0),             // 0: angzarr.ProjectorState.Phase
+	(SteerProjectorRequest_Order)(0),      // 1: angzarr.SteerProjectorRequest.Order
+	(*DeadLetter)(nil),                    // 2: angzarr.DeadLetter
+	(*DeadLetterSelection)(nil),           // 3: angzarr.DeadLetterSelection
+	(*ListDeadLettersRequest)(nil),        // 4: angzarr.ListDeadLettersRequest
+	(*GetDeadLetterRequest)(nil),          // 5: angzarr.GetDeadLetterRequest
+	(*ReplayDeadLettersRequest)(nil),      // 6: angzarr.ReplayDeadLettersRequest
+	(*ReplayedDeadLetter)(nil),            // 7: angzarr.ReplayedDeadLetter
+	(*DropDeadLetterRequest)(nil),         // 8: angzarr.DropDeadLetterRequest
+	(*DropDeadLetterResponse)(nil),        // 9: angzarr.DropDeadLetterResponse
+	(*EraseRequest)(nil),                  // 10: angzarr.EraseRequest
+	(*EraseResponse)(nil),                 // 11: angzarr.EraseResponse
+	(*VerifyErasureRequest)(nil),          // 12: angzarr.VerifyErasureRequest
+	(*VerifyErasureResponse)(nil),         // 13: angzarr.VerifyErasureResponse
+	(*ProjectorState)(nil),                // 14: angzarr.ProjectorState
+	(*ListProjectorsRequest)(nil),         // 15: angzarr.ListProjectorsRequest
+	(*ListProjectorsResponse)(nil),        // 16: angzarr.ListProjectorsResponse
+	(*ProjectorStanding)(nil),             // 17: angzarr.ProjectorStanding
+	(*SteerProjectorRequest)(nil),         // 18: angzarr.SteerProjectorRequest
+	(*SteerProjectorResponse)(nil),        // 19: angzarr.SteerProjectorResponse
+	(*DeadLetter_Record)(nil),             // 20: angzarr.DeadLetter.Record
+	(*DeadLetter_Header)(nil),             // 21: angzarr.DeadLetter.Header
+	(*VerifyErasureResponse_Remains)(nil), // 22: angzarr.VerifyErasureResponse.Remains
+	(*ProjectorState_Rebuild)(nil),        // 23: angzarr.ProjectorState.Rebuild
+	(*UUID)(nil),                          // 24: angzarr.UUID
+	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
+	(*Outcome)(nil),                       // 26: angzarr.Outcome
+	(*Cover)(nil),                         // 27: angzarr.Cover
+	(*Erased)(nil),                        // 28: angzarr.Erased
 }
 var file_angzarr_admin_proto_depIdxs = []int32{
-	15, // 0: angzarr.DeadLetter.root:type_name -> angzarr.UUID
-	16, // 1: angzarr.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	12, // 2: angzarr.DeadLetter.record:type_name -> angzarr.DeadLetter.Record
-	15, // 3: angzarr.DeadLetterSelection.root:type_name -> angzarr.UUID
-	16, // 4: angzarr.DeadLetterSelection.from:type_name -> google.protobuf.Timestamp
-	16, // 5: angzarr.DeadLetterSelection.to:type_name -> google.protobuf.Timestamp
-	1,  // 6: angzarr.ListDeadLettersRequest.selection:type_name -> angzarr.DeadLetterSelection
-	1,  // 7: angzarr.ReplayDeadLettersRequest.selection:type_name -> angzarr.DeadLetterSelection
-	0,  // 8: angzarr.ReplayedDeadLetter.letter:type_name -> angzarr.DeadLetter
-	17, // 9: angzarr.ReplayedDeadLetter.outcome:type_name -> angzarr.Outcome
-	0,  // 10: angzarr.DropDeadLetterResponse.letter:type_name -> angzarr.DeadLetter
-	18, // 11: angzarr.EraseRequest.cover:type_name -> angzarr.Cover
-	19, // 12: angzarr.EraseResponse.erased:type_name -> angzarr.Erased
-	18, // 13: angzarr.VerifyErasureRequest.cover:type_name -> angzarr.Cover
-	19, // 14: angzarr.VerifyErasureResponse.erased:type_name -> angzarr.Erased
-	14, // 15: angzarr.VerifyErasureResponse.remains:type_name -> angzarr.VerifyErasureResponse.Remains
-	13, // 16: angzarr.DeadLetter.Record.headers:type_name -> angzarr.DeadLetter.Header
-	16, // 17: angzarr.VerifyErasureResponse.Remains.gone_by:type_name -> google.protobuf.Timestamp
-	2,  // 18: angzarr.DeadLetters.List:input_type -> angzarr.ListDeadLettersRequest
-	3,  // 19: angzarr.DeadLetters.Get:input_type -> angzarr.GetDeadLetterRequest
-	4,  // 20: angzarr.DeadLetters.Replay:input_type -> angzarr.ReplayDeadLettersRequest
-	6,  // 21: angzarr.DeadLetters.Drop:input_type -> angzarr.DropDeadLetterRequest
-	8,  // 22: angzarr.Erasure.Erase:input_type -> angzarr.EraseRequest
-	10, // 23: angzarr.Erasure.Verify:input_type -> angzarr.VerifyErasureRequest
-	0,  // 24: angzarr.DeadLetters.List:output_type -> angzarr.DeadLetter
-	0,  // 25: angzarr.DeadLetters.Get:output_type -> angzarr.DeadLetter
-	5,  // 26: angzarr.DeadLetters.Replay:output_type -> angzarr.ReplayedDeadLetter
-	7,  // 27: angzarr.DeadLetters.Drop:output_type -> angzarr.DropDeadLetterResponse
-	9,  // 28: angzarr.Erasure.Erase:output_type -> angzarr.EraseResponse
-	11, // 29: angzarr.Erasure.Verify:output_type -> angzarr.VerifyErasureResponse
-	24, // [24:30] is the sub-list for method output_type
-	18, // [18:24] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	24, // 0: angzarr.DeadLetter.root:type_name -> angzarr.UUID
+	25, // 1: angzarr.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	20, // 2: angzarr.DeadLetter.record:type_name -> angzarr.DeadLetter.Record
+	24, // 3: angzarr.DeadLetterSelection.root:type_name -> angzarr.UUID
+	25, // 4: angzarr.DeadLetterSelection.from:type_name -> google.protobuf.Timestamp
+	25, // 5: angzarr.DeadLetterSelection.to:type_name -> google.protobuf.Timestamp
+	3,  // 6: angzarr.ListDeadLettersRequest.selection:type_name -> angzarr.DeadLetterSelection
+	3,  // 7: angzarr.ReplayDeadLettersRequest.selection:type_name -> angzarr.DeadLetterSelection
+	2,  // 8: angzarr.ReplayedDeadLetter.letter:type_name -> angzarr.DeadLetter
+	26, // 9: angzarr.ReplayedDeadLetter.outcome:type_name -> angzarr.Outcome
+	2,  // 10: angzarr.DropDeadLetterResponse.letter:type_name -> angzarr.DeadLetter
+	27, // 11: angzarr.EraseRequest.cover:type_name -> angzarr.Cover
+	28, // 12: angzarr.EraseResponse.erased:type_name -> angzarr.Erased
+	27, // 13: angzarr.VerifyErasureRequest.cover:type_name -> angzarr.Cover
+	28, // 14: angzarr.VerifyErasureResponse.erased:type_name -> angzarr.Erased
+	22, // 15: angzarr.VerifyErasureResponse.remains:type_name -> angzarr.VerifyErasureResponse.Remains
+	23, // 16: angzarr.ProjectorState.rebuild:type_name -> angzarr.ProjectorState.Rebuild
+	17, // 17: angzarr.ListProjectorsResponse.projectors:type_name -> angzarr.ProjectorStanding
+	14, // 18: angzarr.ProjectorStanding.state:type_name -> angzarr.ProjectorState
+	1,  // 19: angzarr.SteerProjectorRequest.order:type_name -> angzarr.SteerProjectorRequest.Order
+	25, // 20: angzarr.SteerProjectorRequest.asked:type_name -> google.protobuf.Timestamp
+	14, // 21: angzarr.SteerProjectorResponse.state:type_name -> angzarr.ProjectorState
+	21, // 22: angzarr.DeadLetter.Record.headers:type_name -> angzarr.DeadLetter.Header
+	25, // 23: angzarr.VerifyErasureResponse.Remains.gone_by:type_name -> google.protobuf.Timestamp
+	0,  // 24: angzarr.ProjectorState.Rebuild.phase:type_name -> angzarr.ProjectorState.Phase
+	25, // 25: angzarr.ProjectorState.Rebuild.begun:type_name -> google.protobuf.Timestamp
+	4,  // 26: angzarr.DeadLetters.List:input_type -> angzarr.ListDeadLettersRequest
+	5,  // 27: angzarr.DeadLetters.Get:input_type -> angzarr.GetDeadLetterRequest
+	6,  // 28: angzarr.DeadLetters.Replay:input_type -> angzarr.ReplayDeadLettersRequest
+	8,  // 29: angzarr.DeadLetters.Drop:input_type -> angzarr.DropDeadLetterRequest
+	10, // 30: angzarr.Erasure.Erase:input_type -> angzarr.EraseRequest
+	12, // 31: angzarr.Erasure.Verify:input_type -> angzarr.VerifyErasureRequest
+	15, // 32: angzarr.Projectors.List:input_type -> angzarr.ListProjectorsRequest
+	18, // 33: angzarr.Projectors.Steer:input_type -> angzarr.SteerProjectorRequest
+	2,  // 34: angzarr.DeadLetters.List:output_type -> angzarr.DeadLetter
+	2,  // 35: angzarr.DeadLetters.Get:output_type -> angzarr.DeadLetter
+	7,  // 36: angzarr.DeadLetters.Replay:output_type -> angzarr.ReplayedDeadLetter
+	9,  // 37: angzarr.DeadLetters.Drop:output_type -> angzarr.DropDeadLetterResponse
+	11, // 38: angzarr.Erasure.Erase:output_type -> angzarr.EraseResponse
+	13, // 39: angzarr.Erasure.Verify:output_type -> angzarr.VerifyErasureResponse
+	16, // 40: angzarr.Projectors.List:output_type -> angzarr.ListProjectorsResponse
+	19, // 41: angzarr.Projectors.Steer:output_type -> angzarr.SteerProjectorResponse
+	34, // [34:42] is the sub-list for method output_type
+	26, // [26:34] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_angzarr_admin_proto_init() }
@@ -1178,19 +1875,20 @@ func file_angzarr_admin_proto_init() {
 		return
 	}
 	file_angzarr_angzarr_proto_init()
-	file_angzarr_admin_proto_msgTypes[12].OneofWrappers = []any{}
+	file_angzarr_admin_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_angzarr_admin_proto_rawDesc), len(file_angzarr_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   15,
+			NumEnums:      2,
+			NumMessages:   22,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_angzarr_admin_proto_goTypes,
 		DependencyIndexes: file_angzarr_admin_proto_depIdxs,
+		EnumInfos:         file_angzarr_admin_proto_enumTypes,
 		MessageInfos:      file_angzarr_admin_proto_msgTypes,
 	}.Build()
 	File_angzarr_admin_proto = out.File

@@ -413,3 +413,155 @@ var Erasure_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "angzarr/admin.proto",
 }
+
+const (
+	Projectors_List_FullMethodName  = "/angzarr.Projectors/List"
+	Projectors_Steer_FullMethodName = "/angzarr.Projectors/Steer"
+)
+
+// ProjectorsClient is the client API for Projectors service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Projectors tells how far projectors are, holds them, and has them made anew.
+type ProjectorsClient interface {
+	// List gives all projectors that have ever begun, by their names, or those that
+	// are named. Where one is rebuilt it measures for a second how fast.
+	List(ctx context.Context, in *ListProjectorsRequest, opts ...grpc.CallOption) (*ListProjectorsResponse, error)
+	// Steer changes what is to become of a projector, for all processes that serve
+	// it. It returns once that stands in the log: the processes follow.
+	Steer(ctx context.Context, in *SteerProjectorRequest, opts ...grpc.CallOption) (*SteerProjectorResponse, error)
+}
+
+type projectorsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewProjectorsClient(cc grpc.ClientConnInterface) ProjectorsClient {
+	return &projectorsClient{cc}
+}
+
+func (c *projectorsClient) List(ctx context.Context, in *ListProjectorsRequest, opts ...grpc.CallOption) (*ListProjectorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProjectorsResponse)
+	err := c.cc.Invoke(ctx, Projectors_List_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *projectorsClient) Steer(ctx context.Context, in *SteerProjectorRequest, opts ...grpc.CallOption) (*SteerProjectorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SteerProjectorResponse)
+	err := c.cc.Invoke(ctx, Projectors_Steer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProjectorsServer is the server API for Projectors service.
+// All implementations must embed UnimplementedProjectorsServer
+// for forward compatibility.
+//
+// Projectors tells how far projectors are, holds them, and has them made anew.
+type ProjectorsServer interface {
+	// List gives all projectors that have ever begun, by their names, or those that
+	// are named. Where one is rebuilt it measures for a second how fast.
+	List(context.Context, *ListProjectorsRequest) (*ListProjectorsResponse, error)
+	// Steer changes what is to become of a projector, for all processes that serve
+	// it. It returns once that stands in the log: the processes follow.
+	Steer(context.Context, *SteerProjectorRequest) (*SteerProjectorResponse, error)
+	mustEmbedUnimplementedProjectorsServer()
+}
+
+// UnimplementedProjectorsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedProjectorsServer struct{}
+
+func (UnimplementedProjectorsServer) List(context.Context, *ListProjectorsRequest) (*ListProjectorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedProjectorsServer) Steer(context.Context, *SteerProjectorRequest) (*SteerProjectorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Steer not implemented")
+}
+func (UnimplementedProjectorsServer) mustEmbedUnimplementedProjectorsServer() {}
+func (UnimplementedProjectorsServer) testEmbeddedByValue()                    {}
+
+// UnsafeProjectorsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ProjectorsServer will
+// result in compilation errors.
+type UnsafeProjectorsServer interface {
+	mustEmbedUnimplementedProjectorsServer()
+}
+
+func RegisterProjectorsServer(s grpc.ServiceRegistrar, srv ProjectorsServer) {
+	// If the following call panics, it indicates UnimplementedProjectorsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Projectors_ServiceDesc, srv)
+}
+
+func _Projectors_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProjectorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProjectorsServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Projectors_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProjectorsServer).List(ctx, req.(*ListProjectorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Projectors_Steer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SteerProjectorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProjectorsServer).Steer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Projectors_Steer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProjectorsServer).Steer(ctx, req.(*SteerProjectorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Projectors_ServiceDesc is the grpc.ServiceDesc for Projectors service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Projectors_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "angzarr.Projectors",
+	HandlerType: (*ProjectorsServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "List",
+			Handler:    _Projectors_List_Handler,
+		},
+		{
+			MethodName: "Steer",
+			Handler:    _Projectors_Steer_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "angzarr/admin.proto",
+}
