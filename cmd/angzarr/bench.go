@@ -80,7 +80,7 @@ func newBenchCommand() *cobra.Command {
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
 	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSyncCommand(),
-		newBenchSagaCommand(), newBareSagaCommand())
+		newBenchSagaCommand(), newBareSagaCommand(), newBenchProjectorCommand(), newBareProjectorCommand())
 	return command
 }
 

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/angzarr/angzarr-kafka/bench"
+)
+
+const benchProjectHelp = `Measure projectors: how many events a second they are called for, and how soon.
+
+A new domain is filled with --events of --aggregates. Then a child process ("angzarr
+serve", or the yardstick: a loop that consumes, calls and commits, in lockstep) calls
+a projector in this process for all of them, and publishes what it answers, side
+after side, run after run. A run counts only if the projections that can be read in
+the end cover all events.`
+
+func newBenchProjectorCommand() *cobra.Command {
+	var o bench.ProjectOptions
+	var output string
+	command := &cobra.Command{
+		Use:   "projector",
+		Short: "Measure projectors and their rebuilds",
+		Long:  benchProjectHelp,
+		Example: `  angzarr bench projector
+  angzarr bench projector --brokers localhost:9092 --probes 200
+  angzarr bench projector --brokers localhost:9092 --failing-root
+  angzarr bench projector --brokers localhost:9092 --sides ours --rebuild --events 1000000 --runs 3`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if output != "text" && output != "json" {
+				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
+			}
+			if o.Binary, err = os.Executable(); err != nil {
+				return fmt.Errorf("bench: find this program: %w", err)
+			}
+			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if err := o.Check(); err != nil {
+				return usageError{err}
+			}
+			report, err := bench.RunProject(cmd.Context(), o)
+			if err != nil {
+				return fmt.Errorf("bench projector: %w", err)
+			}
+			if output == "json" {
+				return report.WriteJSON(cmd.OutOrStdout())
+			}
+			return report.WriteText(cmd.OutOrStdout())
+		},
+	}
+	flags := command.Flags()
+	flags.StringSliceVar(&o.Brokers, "brokers", nil, "host:port of Kafka brokers; none means the embedded one, in this process")
+	flags.Int32Var(&o.Partitions, "partitions", 12, "partitions of the domain, and of the projections")
+	flags.Int16Var(&o.Replication, "replication", 1, "replicas of each partition")
+	flags.StringVar(&o.Sides, "sides", bench.SideBoth, "ours, bare or both")
+	flags.IntVar(&o.Runs, "runs", 5, "runs of each side")
+	flags.IntVar(&o.Events, "events", 200_000, "events of the domain")
+	flags.IntVar(&o.Aggregates, "aggregates", 10_000, "roots, which have their events in turn")
+	flags.IntVar(&o.Size, "size", 200, "bytes of an event's payload, and of a projection's")
+	flags.IntVar(&o.Probes, "probes", 0, "events that are written one by one in the end, for the time until their projections can be read")
+	flags.BoolVar(&o.FailingRoot, "failing-root", false, "compare with a projector that fails on one root, instead of with the yardstick")
+	flags.BoolVar(&o.Rebuild, "rebuild", false, "have the projector rebuilt after each run")
+	flags.IntVar(&o.Calls, "calls", 256, "calls that the yardstick has under way at most")
+	flags.IntVar(&o.Poll, "poll", 2000, "records that go into a transaction of the yardstick at most")
+	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child processes write")
+	return command
+}
+
+// newBareProjectorCommand is what `bench projector` starts as its child.
+func newBareProjectorCommand() *cobra.Command {
+	var file string
+	command := &cobra.Command{
+		Use:    "bare-projector --config FILE",
+		Short:  "The yardstick's process",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var options bench.BareProjectorOptions
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(content, &options); err != nil {
+				return errors.Join(fmt.Errorf("read %s", file), err)
+			}
+			return bench.RunBareProjector(cmd.Context(), options)
+		},
+	}
+	command.Flags().StringVar(&file, "config", "", "the options, as JSON")
+	command.MarkFlagRequired("config") //nolint:errcheck // it has just been defined
+	return command
+}
