@@ -22,6 +22,10 @@ const (
 	// partition alone, and commit the rest of the transaction.
 	maxMetadata = 3000
 
+	// mostStretches, of 8 bytes at the most, fit into that even if as many are
+	// added as Full allows.
+	mostStretches = 150
+
 	metadataVersion = "a1:" // before the base64 text
 )
 
@@ -103,9 +107,28 @@ func (p *Progress) Admit(offset int64) bool {
 	return true
 }
 
-// Full says that no more may be read until a record has been finished.
-func (p *Progress) Full() bool {
-	return p.unfinished >= maxUnfinished || p.next-p.low() > maxSpread
+// Full says that no more may be read until a record has been finished: then what is
+// finished fits into the offset's metadata, whatever it is.
+func (p *Progress) Full() bool { return p.FullAt(maxUnfinished) }
+
+// FullAt is Full for who lets more records be unfinished, and asks [Progress.Fits]
+// before each commit.
+func (p *Progress) FullAt(unfinished int) bool {
+	return p.unfinished >= unfinished || p.next-p.low() > maxSpread
+}
+
+// Fits says whether what is finished fits into the offset's metadata. It does if only
+// records before the first unfinished one are.
+func (p *Progress) Fits() bool {
+	stretches, open, finished := len(p.done), false, false
+	for _, e := range p.open {
+		open = open || !e.finished
+		if open && e.finished && !finished {
+			stretches++
+		}
+		finished = open && e.finished
+	}
+	return stretches <= mostStretches
 }
 
 // Finish marks an admitted record as finished. Undo takes it back, when the

@@ -29,8 +29,10 @@ const (
 	// admitted, until they are resumeAt. The client throws away what it has fetched
 	// of a partition that is paused, so this is for those that don't move.
 	pauseAt, resumeAt = 2048, 256
-	// mostHeld bounds the bytes of all pages that were admitted and are not
-	// committed. How many a partition may have is for [partitioning.Progress].
+	// mostOpen bounds the pages of a partition that were admitted and are not
+	// finished: the more, the more of a root's go into one call. mostHeld bounds the
+	// bytes of those of all partitions that are not committed.
+	mostOpen = 2048
 	mostHeld = 32 << 20
 	// aroundEvent is about what a page takes in memory beside its record.
 	aroundEvent = 512
@@ -83,7 +85,7 @@ func (w *Worker) admit(p *part) {
 	}
 	var grown []*line
 	n := 0
-	for ; n < len(p.backlog) && !p.claim.Progress.Full() && w.held < mostHeld; n++ {
+	for ; n < len(p.backlog) && !p.claim.Progress.FullAt(w.most) && w.held < mostHeld; n++ {
 		r := &p.backlog[n]
 		if !p.claim.Progress.Admit(r.Offset) {
 			continue // finished by an earlier owner
@@ -149,8 +151,7 @@ func (w *Worker) queue(p *part, root log.Root, e *event) *line {
 // pass finishes a record that is nobody's business. Its offset is committed with
 // the next one, or soon.
 func (w *Worker) pass(p *part, r *log.Record) {
-	p.claim.Progress.Finish(r.Offset)
-	p.passed++
+	p.passed = append(p.passed, r)
 }
 
 // broken makes a dead letter of a record that is no page.
@@ -167,7 +168,7 @@ func (w *Worker) readOn() {
 		return
 	}
 	for _, p := range w.parts {
-		if p.backlog != nil && !p.claim.Progress.Full() {
+		if p.backlog != nil && !p.claim.Progress.FullAt(w.most) {
 			w.admit(p)
 		}
 	}

@@ -1,8 +1,10 @@
 package reactor
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ type reaction struct {
 	events  []*event
 	records []log.Record
 
+	passed   bool           // its record is nobody's business
 	dead     *status.Status // why its page is a dead letter, nil if it is none
 	attempts int
 	cut      bool // the least that says so is written, as more is too large
@@ -127,7 +130,7 @@ func (w *Worker) commitPassed() {
 	passed := 0
 	for _, p := range w.parts {
 		if !p.closing {
-			passed += p.passed
+			passed += len(p.passed)
 		}
 	}
 	switch now := time.Now(); {
@@ -136,7 +139,7 @@ func (w *Worker) commitPassed() {
 	case w.idleSince.IsZero():
 		w.idleSince = now
 		w.wakeAfter(idle)
-	case passed >= idlePassed, now.Sub(w.idleSince) >= idle:
+	case passed >= min(idlePassed, w.most/2), now.Sub(w.idleSince) >= idle:
 		w.commit()
 	default:
 		w.wakeAfter(idle - now.Sub(w.idleSince))
@@ -146,32 +149,23 @@ func (w *Worker) commitPassed() {
 // commit commits what was reacted to, as much as goes into one transaction, and
 // what was passed.
 func (w *Worker) commit() {
+	if w.oneByOne == 0 {
+		w.readyPassed()
+	}
+	before := w.offsets()
+	batch, left := w.choose()
 	parts := make(map[*part]bool)
-	var records []log.Record
 	var unmoved []partitioning.Offset // where the parts were, for a seam
-	bytes, n := 0, 0
-	for _, r := range w.ready {
-		size := recordsSize(r.records)
-		if n > 0 && (bytes+size > batchBytes || len(records)+len(r.records) > batchRecords || w.oneByOne > 0) {
-			break
-		}
-		n++
-		bytes += size
+	var records []log.Record
+	for _, r := range batch {
 		records = append(records, r.records...)
 		if seam.Apart && !parts[r.part] {
-			unmoved = append(unmoved, r.part.claim.Offset())
+			unmoved = append(unmoved, before[r.part])
 		}
 		parts[r.part] = true
-		for _, e := range r.events {
-			if e.replay == nil {
-				r.part.claim.Progress.Finish(e.record.Offset)
-			}
-		}
 	}
-	for _, p := range w.parts {
-		if p.passed > 0 && !p.closing {
-			parts[p] = true
-		}
+	if len(parts) == 0 {
+		return // what is ready has to wait for what is under way
 	}
 	if len(records) == 0 {
 		// The client ends no transaction that holds nothing.
@@ -180,12 +174,8 @@ func (w *Worker) commit() {
 	tx := partitioning.Transaction{Records: records}
 	for p := range parts {
 		tx.Offsets = append(tx.Offsets, p.claim.Offset())
-		p.passed = 0
 	}
-	batch := append([]*reaction{}, w.ready[:n]...)
-	w.committing = batch
-	w.ready = append(w.ready[:0], w.ready[n:]...)
-	clear(w.ready[len(w.ready) : len(w.ready)+n])
+	w.committing, w.ready = batch, left
 	w.idleSince = time.Time{}
 	w.asking.Committing()
 	w.inCommit = true
@@ -209,14 +199,112 @@ func (w *Worker) write(tx partitioning.Transaction, unmoved []partitioning.Offse
 	return w.member.Commit(w.work, tx)
 }
 
+// offsets are where the parts are of which something is ready, for a seam.
+func (w *Worker) offsets() map[*part]partitioning.Offset {
+	if !seam.Apart {
+		return nil
+	}
+	at := make(map[*part]partitioning.Offset)
+	for _, r := range w.ready {
+		at[r.part] = r.part.claim.Offset()
+	}
+	return at
+}
+
+// readyPassed has records that were passed go with the next transaction.
+func (w *Worker) readyPassed() {
+	for _, p := range w.parts {
+		if p.closing && p.open == 0 {
+			continue // whoever is next passes them too
+		}
+		for _, r := range p.passed {
+			p.open++
+			w.ready = append(w.ready, &reaction{part: p, events: []*event{{record: r}}, passed: true})
+		}
+		p.passed = nil
+	}
+}
+
+// choose gives the reactions that go into the next transaction, whose pages it
+// finishes, and those that are left: more than goes into one, or what would leave too
+// many stretches unfinished behind it.
+func (w *Worker) choose() (batch, left []*reaction) {
+	bytes, n, records := 0, 0, 0
+	parts := make(map[*part]bool)
+	for _, r := range w.ready {
+		size := recordsSize(r.records)
+		if n > 0 && (bytes+size > batchBytes || records+len(r.records) > batchRecords || w.oneByOne > 0) {
+			break
+		}
+		n++
+		bytes += size
+		records += len(r.records)
+		parts[r.part] = true
+		r.finish()
+	}
+	batch, left = slices.Clone(w.ready[:n]), slices.Clone(w.ready[n:])
+	for p := range parts {
+		if !p.claim.Progress.Fits() {
+			batch, left = leaveOut(p, batch, left)
+		}
+	}
+	return batch, left
+}
+
+// leaveOut has the last pages of a partition wait for those before them.
+func leaveOut(p *part, batch, left []*reaction) (kept, rest []*reaction) {
+	var of []*reaction
+	for _, r := range batch {
+		if r.part != p {
+			kept = append(kept, r)
+			continue
+		}
+		of = append(of, r)
+		r.undo()
+	}
+	slices.SortFunc(of, func(a, b *reaction) int { return cmp.Compare(a.events[0].record.Offset, b.events[0].record.Offset) })
+	// The first of them go, as many as fit: of half of the rest all or none.
+	from := 0
+	for step := len(of); step > 0; {
+		for _, r := range of[from : from+step] {
+			r.finish()
+		}
+		if p.claim.Progress.Fits() {
+			from += step
+			step = min(step, len(of)-from)
+			continue
+		}
+		for _, r := range of[from : from+step] {
+			r.undo()
+		}
+		step /= 2
+	}
+	return append(kept, of[:from]...), append(of[from:], left...)
+}
+
+// finish finishes a reaction's pages, and undo takes that back. What is replayed was
+// finished long ago.
+func (r *reaction) finish() {
+	for _, e := range r.events {
+		if e.replay == nil {
+			r.part.claim.Progress.Finish(e.record.Offset)
+		}
+	}
+}
+
+func (r *reaction) undo() {
+	for _, e := range r.events {
+		if e.replay == nil {
+			r.part.claim.Progress.Undo(e.record.Offset)
+		}
+	}
+}
+
 // committed takes in what became of the transaction.
 func (w *Worker) committed(parts map[*part]bool, took time.Duration, err error) {
 	batch := w.committing
 	w.committing, w.inCommit = nil, false
 	if err != nil {
-		for p := range parts {
-			p.passed++ // so that it is tried again
-		}
 		w.notCommitted(batch, err)
 		return
 	}
@@ -247,11 +335,7 @@ func (w *Worker) notCommitted(batch []*reaction, err error) {
 			w.done(r.part)
 			continue
 		}
-		for _, e := range r.events {
-			if e.replay == nil {
-				r.part.claim.Progress.Undo(e.record.Offset)
-			}
-		}
+		r.undo()
 		again = append(again, r)
 	}
 	w.metrics.aborted()

@@ -5,6 +5,10 @@ import "time"
 // SetTimeout is for a worker that does not run yet.
 func (w *Worker) SetTimeout(d time.Duration) { w.timeout = d }
 
+// SetMost bounds the pages of a partition that wait, of a worker that does not run
+// yet.
+func (w *Worker) SetMost(n int) { w.most = n }
+
 // Waiting says how many pages wait to be reacted to, those under way included.
 func (w *Worker) Waiting() (n int) {
 	w.loop.Call(func() {

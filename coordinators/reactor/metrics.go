@@ -69,6 +69,9 @@ func (c *counts) committed(batch []*reaction, took time.Duration) {
 	c.commit.Record(context.Background(), took.Seconds(), c.plain)
 	alive, dead := 0, 0
 	for _, r := range batch {
+		if r.passed {
+			continue
+		}
 		if r.dead != nil {
 			dead += len(r.events)
 			continue

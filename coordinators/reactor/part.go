@@ -19,8 +19,8 @@ type part struct {
 	closing bool // it is being revoked: what was reacted to still commits
 	gone    bool // it was dropped
 	backlog []log.Record
-	paused  bool // the backlog is to be admitted before more is read
-	passed  int  // records that were nobody's business since the last commit
+	paused  bool          // the backlog is to be admitted before more is read
+	passed  []*log.Record // that are nobody's business, since the last commit
 	lines   map[log.Root]*line
 	letters letters
 

@@ -245,7 +245,9 @@ func TestASlowServiceSlowsReading(t *testing.T) {
 	put(w, roots, 60)
 	open := make(chan struct{})
 	s := &service{t: t, call: func(context.Context, reactor.Run) ([]log.Record, *reactor.Failure) { <-open; return nil, nil }}
-	x := w.Start("p", s)
+	x := w.Worker("p", s)
+	x.SetMost(128)
+	x.Go()
 	reactortest.Eventually(t, "reading has stopped", x.Held)
 	if n := x.Waiting(); n > 128 {
 		t.Errorf("%d pages of one partition wait", n)

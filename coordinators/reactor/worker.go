@@ -51,6 +51,7 @@ type Worker struct {
 	timeout time.Duration   // of a call
 
 	revokeTimeout time.Duration
+	most          int // mostOpen
 
 	// All below is owned by the loop.
 	parts      map[int32]*part
@@ -74,7 +75,7 @@ func NewWorker(c Config) *Worker {
 	w := &Worker{
 		c: c, log: c.Logger.With("service", c.Name, "domain", c.Domain.Name),
 		metrics: c.Metrics.of(c.Name, c.Domain.Name), loop: loop.New(), askers: loop.NewAskers(),
-		timeout: calls.Timeout, revokeTimeout: loop.DrainTimeout, parts: make(map[int32]*part),
+		timeout: calls.Timeout, revokeTimeout: loop.DrainTimeout, most: mostOpen, parts: make(map[int32]*part),
 	}
 	w.eraser, _ = c.Service.(Eraser)
 	m := c.Member
