@@ -251,11 +251,12 @@ func (p *projects) fill(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	f := &filling{client: client, domain: p.domain, payload: newFiller().payload(max(p.Size, smallestPayload), stamp{}).Value}
+	f, filler := &filling{client: client, domain: p.domain}, newFiller()
 	p.roots = newRoots(1, p.Aggregates)
 	for i := range p.Events {
 		r := p.roots[i%p.Aggregates]
 		p.pages[r]++
+		f.payload = filler.payload(max(p.Size, smallestPayload), stamp{index: uint64(i)}).Value
 		if err := f.add(ctx, uuid.UUID(r), p.pages[r]); err != nil {
 			return err
 		}

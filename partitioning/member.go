@@ -1,6 +1,7 @@
 package partitioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ type Config struct {
 	// MissingOffsets says what to do with a partition that holds records but
 	// no committed offset; see [MissingOffsets].
 	MissingOffsets MissingOffsets
+	// FetchPartition is how many bytes of a partition are fetched at a time, 0 for
+	// what is good where memory is short.
+	FetchPartition int32
 	Logger         *slog.Logger
 }
 
@@ -115,7 +119,7 @@ func (m *Member) Join() error {
 		// how long reading may take to begin.
 		kgo.FetchMaxWait(100*time.Millisecond),
 		// What is fetched ahead waits in memory: a few transactions' worth.
-		kgo.FetchMaxPartitionBytes(256<<10),
+		kgo.FetchMaxPartitionBytes(cmp.Or(m.config.FetchPartition, 256<<10)),
 		kgo.FetchMaxBytes(2<<20),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.OnPartitionsAssigned(m.assigned),

@@ -117,6 +117,9 @@ func (p *Progress) FullAt(unfinished int) bool {
 	return p.unfinished >= unfinished || p.next-p.low() > maxSpread
 }
 
+// Unfinished is how many records were admitted and are not finished.
+func (p *Progress) Unfinished() int { return p.unfinished }
+
 // Fits says whether what is finished fits into the offset's metadata. It does if only
 // records before the first unfinished one are.
 func (p *Progress) Fits() bool {

@@ -51,7 +51,7 @@ func serve(ctx context.Context, c *config.Config, logger *slog.Logger, started f
 	if c.Log.Type == config.LogEmbedded {
 		return serveEmbedded(ctx, c, log.EmbeddedOptions{Dir: c.Log.Data, Logger: logger}, logger, started)
 	}
-	limitMemory(c.Limits.Books)
+	limitMemory(c)
 	cluster := log.Cluster{Brokers: c.Log.Brokers, Logger: logger}
 	if err := secure(&cluster, c.Log); err != nil {
 		return err

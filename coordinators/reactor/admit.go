@@ -28,14 +28,19 @@ const (
 	// A partition is not read while more than pauseAt of its records wait to be
 	// admitted, until they are resumeAt. The client throws away what it has fetched
 	// of a partition that is paused, so this is for those that don't move.
-	pauseAt, resumeAt = 2048, 256
+	pauseAt, resumeAt = 4096, 256
+	// fetchPartition has much of one partition come at a time, and chunk has it
+	// admitted at a time: then more of a root's pages go into one call than if a
+	// little of all partitions did.
+	fetchPartition = 1 << 20
+	chunk          = 256
 	// mostOpen bounds the pages of a partition that were admitted and are not
 	// finished: the more, the more of a root's go into one call. mostHeld bounds the
 	// bytes of those of all partitions that are not committed.
 	mostOpen = 2048
-	mostHeld = 32 << 20
+	mostHeld = 16 << 20
 	// aroundEvent is about what a page takes in memory beside its record.
-	aroundEvent = 512
+	aroundEvent = 1200
 )
 
 // polled takes in records.
@@ -85,7 +90,7 @@ func (w *Worker) admit(p *part) {
 	}
 	var grown []*line
 	n := 0
-	for ; n < len(p.backlog) && !p.claim.Progress.FullAt(w.most) && w.held < mostHeld; n++ {
+	for may := !w.busy(p); may && n < len(p.backlog) && !p.claim.Progress.FullAt(w.most) && w.held < mostHeld; n++ {
 		r := &p.backlog[n]
 		if !p.claim.Progress.Admit(r.Offset) {
 			continue // finished by an earlier owner
@@ -110,6 +115,11 @@ func (w *Worker) admit(p *part) {
 		l.grown = false
 		w.advance(l)
 	}
+}
+
+// busy says that a partition of which much waits has enough under way for now.
+func (w *Worker) busy(p *part) bool {
+	return len(p.backlog) >= chunk && p.claim.Progress.Unfinished() > w.most/4
 }
 
 // take takes an admitted record in; it gives the line that has become longer.

@@ -81,6 +81,7 @@ func NewWorker(c Config) *Worker {
 	m := c.Member
 	m.Cluster, m.Logger, m.Group = c.Cluster, w.log, c.Group
 	m.Topic, m.TopicID = log.EventsTopic(c.Domain.Name), c.Domain.EventsID
+	m.FetchPartition = fetchPartition
 	m.MaxBatchBytes = func(topic string) int32 {
 		if topic == log.DeadLettersTopic(c.Domain.Name) {
 			return c.Domain.CommandsMaxBytes // its own is as large, by default
