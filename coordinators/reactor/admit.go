@@ -25,10 +25,11 @@ const (
 	// admitted.
 	enough      = 1000
 	roomTimeout = 20 * time.Millisecond
-	// A partition is not read while more than pauseAt of its records wait to be
-	// admitted, until they are resumeAt. The client throws away what it has fetched
-	// of a partition that is paused, so this is for those that don't move.
-	pauseAt, resumeAt = 4096, 256
+	// A partition is not read while more than pauseTimes of what may be open waits to
+	// be admitted, until it is a resumePart of that. The client throws away what it
+	// has fetched of a partition that is paused, so this is for those that don't
+	// move.
+	pauseTimes, resumePart = 2, 8
 	// fetchPartition has much of one partition come at a time, and chunk has it
 	// admitted at a time: then more of a root's pages go into one call than if a
 	// little of all partitions did.
@@ -104,10 +105,10 @@ func (w *Worker) admit(p *part) {
 		p.backlog = nil
 	}
 	switch waiting := len(p.backlog); {
-	case waiting > pauseAt && !p.paused:
+	case waiting > pauseTimes*w.most && !p.paused:
 		p.paused = true
 		w.member.Pause(p.claim.Partition)
-	case waiting <= resumeAt && p.paused:
+	case waiting <= w.most/resumePart && p.paused:
 		p.paused = false
 		w.member.Resume(p.claim.Partition)
 	}

@@ -131,7 +131,9 @@ func (v *Versions) begin(ctx context.Context, run Run, c *crew, failed chan<- er
 		c.begun[domain] = true
 		v.log.Debug("a version of a projector begins", "version", run.Version, "domain", domain)
 		c.all.Go(func() {
-			if err := w.Run(c.ctx); err != nil {
+			err := w.Run(c.ctx)
+			// The group of a version that has stopped may be gone by now.
+			if err != nil && v.c.Follower.Gate(c.ctx, v.c.Name, run) {
 				select {
 				case failed <- err:
 				default: // another one was first
