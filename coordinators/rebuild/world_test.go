@@ -178,7 +178,7 @@ func (w *world) start() *process {
 		Name: w.name, Follower: follower, Domains: domains, Logger: cluster.Logger,
 		Worker: func(ctx context.Context, run rebuild.Run, domain string) (rebuild.Worker, error) {
 			group := log.ProjectorVersionGroup(w.name, domain, run.Version)
-			if err := admin.Enrol(ctx, cluster, group, domain); err != nil {
+			if err := admin.Enrol(ctx, cluster, log.Reader{Group: group}, domain); err != nil {
 				return nil, err
 			}
 			if run.Staged {
