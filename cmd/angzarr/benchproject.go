@@ -33,9 +33,6 @@ func newBenchProjectorCommand() *cobra.Command {
   angzarr bench projector --brokers localhost:9092 --sides ours --rebuild --events 1000000 --runs 3`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output %s: must be text or json", output)}
-			}
 			if o.Binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("bench: find this program: %w", err)
 			}
@@ -47,7 +44,7 @@ func newBenchProjectorCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench projector: %w", err)
 			}
-			if output == "json" {
+			if output == outputJSON {
 				return report.WriteJSON(cmd.OutOrStdout())
 			}
 			return report.WriteText(cmd.OutOrStdout())
@@ -67,7 +64,7 @@ func newBenchProjectorCommand() *cobra.Command {
 	flags.BoolVar(&o.Rebuild, "rebuild", false, "have the projector rebuilt after each run")
 	flags.IntVar(&o.Calls, "calls", 256, "calls that the yardstick has under way at most")
 	flags.IntVar(&o.Poll, "poll", 2000, "records that go into a transaction of the yardstick at most")
-	flags.StringVarP(&output, "output", "o", "text", "text or json")
+	addOutput(command, &output)
 	flags.BoolVarP(&o.Child, "verbose", "v", false, "show what the child processes write")
 	return command
 }

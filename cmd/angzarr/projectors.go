@@ -135,7 +135,7 @@ func (c *client) listProjectors(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return refused(cmd, door, err)
 	}
-	if c.output == "json" {
+	if c.output == outputJSON {
 		out := json.NewEncoder(cmd.OutOrStdout())
 		for _, p := range answer.Projectors {
 			if err := out.Encode(projectorOf(p)); err != nil {
@@ -201,7 +201,9 @@ func newPauseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Have nothing of a projector called until it is resumed",
-		Args:  wants("NAME"),
+		Example: `  angzarr projectors pause inventory-summary
+  angzarr projectors pause inventory-summary --rebuild`,
+		Args: wants("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order := pb.SteerProjectorRequest_ORDER_PAUSE
 			if only {
@@ -220,7 +222,8 @@ func newSteerCommand(use, short string, order pb.SteerProjectorRequest_Order) *c
 	c := &client{}
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: wants("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.steer(cmd, args[0], order, false) },
+		Example: "  angzarr projectors " + strings.Replace(use, "NAME", "inventory-summary", 1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.steer(cmd, args[0], order, false) },
 	}
 	c.addFlags(cmd)
 	return cmd
@@ -246,7 +249,7 @@ func (c *client) steer(cmd *cobra.Command, name string, order pb.SteerProjectorR
 // printSteered says what is to become of a projector now.
 func (c *client) printSteered(cmd *cobra.Command, p *pb.ProjectorStanding) error {
 	j := projectorOf(p)
-	if c.output == "json" {
+	if c.output == outputJSON {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(j)
 	}
 	what := "is called for new events"
@@ -275,7 +278,7 @@ func (c *client) waitForRebuild(ctx context.Context, cmd *cobra.Command, door *f
 		}
 		j := projectorOf(answer.Projectors[0])
 		switch {
-		case c.output == "json":
+		case c.output == outputJSON:
 			if err := json.NewEncoder(cmd.OutOrStdout()).Encode(j); err != nil {
 				return err
 			}
