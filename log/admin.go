@@ -119,7 +119,8 @@ func (a *Admin) Latest(ctx context.Context, c Cluster, topic string, partition i
 	}
 	err = c.Scan(ctx, topic, map[int32]Span{partition: {To: ends[partition]}}, func(r *Record) error {
 		if bytes.Equal(r.Key, key) {
-			latest = r
+			found := *r // the record is the scan's
+			latest = &found
 		}
 		return nil
 	})

@@ -284,6 +284,10 @@ func published(t *testing.T, b *logtest.Broker, name string) map[uuid.UUID]strin
 	t.Helper()
 	latest := make(map[uuid.UUID]string)
 	for _, r := range logtest.ReadCommitted(t, b.Cluster, log.ProjectionsTopic(name)) {
+		if r.Value == nil {
+			delete(latest, uuid.UUID(r.Key))
+			continue
+		}
 		p := &pb.Projection{}
 		if err := proto.Unmarshal(r.Value, p); err != nil {
 			t.Fatal(err)

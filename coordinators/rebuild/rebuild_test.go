@@ -243,9 +243,14 @@ func TestAProcessThatDoesNotHear(t *testing.T) {
 	w.each(roots, 1)
 	w.comes(roots, "1: 1")
 	deaf.deaf()
-	deaf.wire.On(kmsg.JoinGroup, func(req kmsg.Request) logtest.Fate { // it can't steer any more
-		if req.(*kmsg.JoinGroupRequest).Group == log.SteeringGroup(w.name) {
+	var fenced atomic.Bool
+	deaf.wire.On(kmsg.JoinGroup, func(req kmsg.Request) logtest.Fate {
+		join := req.(*kmsg.JoinGroupRequest)
+		switch {
+		case join.Group == log.SteeringGroup(w.name): // it can't steer any more
 			return logtest.LosesItself
+		case join.Group == log.ProjectorGroup(w.name, w.World.Domain.Name) && join.MemberID == "":
+			fenced.Store(true)
 		}
 		return logtest.Passes
 	})
@@ -264,6 +269,8 @@ func TestAProcessThatDoesNotHear(t *testing.T) {
 	}
 	w.order(beside)
 	reactortest.Eventually(t, "version 2 is shown", func() bool { return w.standing().State.Version == 2 })
+	// Until it hears that it was taken out it may call, and commit nothing.
+	reactortest.Eventually(t, "version 1 joins anew", fenced.Load)
 	w.each(roots, 2)
 	w.comes(roots, "2: 3")
 	w.rises()
