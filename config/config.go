@@ -13,6 +13,9 @@
 // docs/configuration.md lists every key; a test keeps it equal to the types here.
 package config
 
+// DefaultAdmin is the admin port where no configuration names one.
+const DefaultAdmin = "127.0.0.1:50060"
+
 // Config is one process's configuration. Fields carry the key's name in the file.
 type Config struct {
 	Listen           string          `koanf:"listen"` // host:port of the front door
@@ -128,7 +131,7 @@ type Saga struct {
 func defaults() *Config {
 	return &Config{
 		Listen: "127.0.0.1:50050",
-		Admin:  "127.0.0.1:50060",
+		Admin:  DefaultAdmin,
 		Log: Log{
 			Type:              LogKafka,
 			Partitions:        24,

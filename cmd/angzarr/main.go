@@ -118,6 +118,7 @@ func newRootCommand() *cobra.Command {
 		newEraseCommand(),
 		newBenchCommand(),
 		newServeCommand(),
+		newHealthCommand(),
 		newDevCommand(),
 		newDemoCommand(&demo{}),
 		newInitCommand(),
@@ -138,9 +139,16 @@ func (e unknownError) Unwrap() error { return e.error }
 // errReported ends a command whose failure is already on stderr.
 var errReported = errors.New("already reported")
 
-// version is the module's version as the toolchain stamped it: a release, or a
-// pseudo-version with the commit where the binary was built from a clone.
+// release is the version where the build gives one, as those of images do, which
+// have no clone: -ldflags "-X main.release=v1.2.3".
+var release string
+
+// version is release, else the module's version as the toolchain stamped it: a
+// tag, or a pseudo-version with the commit where the binary was built from a clone.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

@@ -57,13 +57,20 @@ func Serve(ctx context.Context, listener net.Listener, register func(*grpc.Serve
 }
 
 // Main is all of an example's program: it serves at -listen until SIGTERM or
-// SIGINT.
+// SIGINT, or says with -health whether another process of it does.
 func Main(name, address string, register func(*grpc.Server)) {
 	listen := flag.String("listen", address, "`address` to answer on")
+	health := flag.Bool("health", false, "ask who answers there how it is, and end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, name, *listen, register); err != nil {
+	err := error(nil)
+	if *health {
+		err = Healthy(ctx, *listen)
+	} else {
+		err = run(ctx, name, *listen, register)
+	}
+	if err != nil {
 		slog.Error(name+" ended", "error", err)
 		os.Exit(1)
 	}

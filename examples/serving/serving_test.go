@@ -66,3 +66,24 @@ func TestServeSaysWhyItCannot(t *testing.T) {
 		t.Error("served on a closed listener")
 	}
 }
+
+func TestHealthy(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serving.Serve(ctx, listener, register) }()
+	if err := serving.Healthy(t.Context(), address); err != nil {
+		t.Errorf("while it serves: %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if serving.Healthy(t.Context(), address) == nil {
+		t.Error("healthy after its end")
+	}
+}
