@@ -18,11 +18,19 @@ put() {
 	cp -L "$1" "$tree$1"
 }
 
-# seal makes the image $1 of $tree, with the Dockerfile beside the calling script.
+# seal makes the image $1 of $tree, in which the folder $2 belongs to the user $3;
+# more are instructions of a Dockerfile.
 seal() {
-	docker build --quiet --tag "$1" --file "$here/Dockerfile" "$tree" >"$images/docker.log" 2>&1 || {
+	local change changes=(--change "USER $3")
+	for change in "${@:4}"; do
+		changes+=(--change "$change")
+	done
+	tar -C "$tree" --owner=0 --group=0 --exclude="./$2" -cf "$tree.tar" .
+	tar -C "$tree" --owner="${3%:*}" --group="${3#*:}" -rf "$tree.tar" "./$2"
+	docker import "${changes[@]}" "$tree.tar" "$1" >"$images/docker.log" 2>&1 || {
 		cat "$images/docker.log" >&2
-		die "the image $1 could not be built; why is said above"
+		die "the image $1 could not be made; why is said above"
 	}
+	rm -rf "$tree" "$tree.tar"
 	echo "$1"
 }
