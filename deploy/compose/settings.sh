@@ -49,6 +49,8 @@ $waits"
 	done
 }
 
+# door prints where the first coordinator can be called: the engine takes any port
+# of the range.
 door() {
 	compose port --index 1 coordinator 50050
 }
