@@ -29,7 +29,7 @@ compose() {
 # health prints a line for each container that isn't healthy.
 health() {
 	local ids
-	ids=$(compose ps -q)
+	ids=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")
 	[[ -n $ids ]] || return 0
 	# shellcheck disable=SC2086
 	docker inspect --format '{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}' $ids |
