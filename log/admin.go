@@ -73,6 +73,11 @@ func (a *Admin) Enrol(ctx context.Context, c Cluster, reader Reader, domain stri
 	return c.Enrol(ctx, a.client, reader, domain)
 }
 
+// Enrolled is what the groups' topic has of a group; false says that it is not known.
+func (a *Admin) Enrolled(ctx context.Context, c Cluster, group string) (Reader, bool, error) {
+	return c.enrolled(ctx, a.client, group)
+}
+
 // EnsureGroups is [EnsureGroups].
 func (a *Admin) EnsureGroups(ctx context.Context) error {
 	return EnsureGroups(ctx, a.client)

@@ -57,7 +57,7 @@ func readBatches(rp *kmsg.FetchResponseTopicPartition, topic string, from int64,
 	for _, begins := range b.aborted {
 		slices.Sort(begins) // Redpanda's are in another order
 	}
-	for in := rp.RecordBatches; len(in) > batchHead; {
+	for in := rp.RecordBatches; len(in) >= batchHead; { // compaction leaves heads without records
 		size := int64(int32(binary.BigEndian.Uint32(in[batchLength:]))) + batchLength + 4
 		if size < batchHead || size > int64(len(in)) {
 			break // brokers cut answers anywhere
@@ -97,7 +97,7 @@ func (b *batches) batch(raw []byte, topic string, partition int32) error {
 		return nil
 	}
 	rows := head.Records
-	if codec := head.Attributes & compressed; codec != 0 {
+	if codec := head.Attributes & compressed; codec != 0 && head.NumRecords > 0 {
 		var err error
 		if rows, err = decompressor.Decompress(rows, kgo.CompressionCodecType(codec)); err != nil {
 			return wrong("%w: %w", errCut, err)

@@ -1,7 +1,9 @@
 package log
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -224,6 +226,28 @@ func TestAppendEvent(t *testing.T) {
 	} {
 		if b, err := AppendEvent(nil, &r); err == nil || len(b) > 0 {
 			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
+
+// Compaction keeps a producer's last batch without its records, and that may be all
+// that an answer has.
+func TestABatchWithoutRecordsIsPassed(t *testing.T) {
+	empty := kmsg.RecordBatch{
+		FirstOffset: 7, Length: batchHead - batchLength - 4, Magic: 2, LastOffsetDelta: 3,
+		Attributes: transactional, ProducerID: 1, FirstSequence: -1,
+	}
+	raw := empty.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[batchChecksum:], crc32.Checksum(raw[batchChecked:], castagnoli))
+	if len(raw) != batchHead {
+		t.Fatalf("the batch has %d bytes", len(raw))
+	}
+	for _, attributes := range []int16{transactional, transactional | compressed&4} {
+		binary.BigEndian.PutUint16(raw[batchChecked:], uint16(attributes))
+		binary.BigEndian.PutUint32(raw[batchChecksum:], crc32.Checksum(raw[batchChecked:], castagnoli))
+		records, next, err := readBatches(&kmsg.FetchResponseTopicPartition{RecordBatches: raw}, "t", 8, nil)
+		if err != nil || len(records) > 0 || next != 11 {
+			t.Errorf("%d records, and it goes on at %d: %v; want none, and 11", len(records), next, err)
 		}
 	}
 }
