@@ -244,12 +244,26 @@ func (s *Steersman) bury(ctx context.Context, state *State) error {
 
 // buryGroup deletes a group, and the dead letters that nobody can replay any more.
 func (s *Steersman) buryGroup(ctx context.Context, state *State, domain, group string) error {
+	was, known, err := s.c.Admin.Enrolled(ctx, s.c.Cluster, group)
+	if err != nil {
+		return err
+	}
+	if known && was.Synchronous {
+		// Its successor is waited for from now on, whether or not its workers have
+		// said so themselves by now.
+		next := log.Reader{Group: log.ProjectorVersionGroup(s.c.Name, domain, state.Version), Synchronous: true}.Enrolled(time.Now())
+		if err := s.c.Writer.Write(ctx, &next); err != nil {
+			return err
+		}
+	}
+	if known { // before it is deleted: nobody may wait for a group that stays, but is called no more
+		gone := log.Disenrolled(group)
+		if err := s.c.Writer.Write(ctx, &gone); err != nil {
+			return err
+		}
+	}
 	if err := s.c.Admin.DeleteGroup(ctx, group); err != nil {
 		return err // somebody may not have left it yet
-	}
-	gone := log.Disenrolled(group)
-	if err := s.c.Writer.Write(ctx, &gone); err != nil {
-		return err
 	}
 	ends, err := s.c.Admin.HighWatermarks(ctx, log.DeadLettersTopic(domain))
 	if errors.Is(err, log.ErrNoTopic) {

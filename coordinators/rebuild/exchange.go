@@ -35,8 +35,10 @@ func (x *exchange) run(ctx context.Context) error {
 	}
 	var staged map[int32]int64
 	if x.staged != "" {
-		// One that isn't there was never written to.
-		if staged, err = x.steersman.c.Admin.HighWatermarks(ctx, x.staged); err != nil && !errors.Is(err, log.ErrNoTopic) {
+		if staged, err = x.steersman.c.Admin.HighWatermarks(ctx, x.staged); errors.Is(err, log.ErrNoTopic) {
+			err = x.neverMade(ctx, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -54,6 +56,16 @@ func (x *exchange) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// neverMade says that there are no domains, hence no workers that made the topic. Else
+// a broker may only not know of it: taken for empty it would have all deleted.
+func (x *exchange) neverMade(ctx context.Context, missing error) error {
+	domains, err := x.steersman.c.Domains(ctx)
+	if err == nil && len(domains) > 0 {
+		err = missing
+	}
+	return err
 }
 
 // scan reads one partition up to its end.

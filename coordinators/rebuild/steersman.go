@@ -53,6 +53,7 @@ type Steersman struct {
 	finishing time.Time           // since when it is tried
 	notBefore time.Time           // when it is tried again
 	buryAt    time.Time           // when old versions are tried to be deleted again
+	buries    int                 // how often that was in vain
 	pace      pace
 }
 
@@ -127,6 +128,7 @@ func (s *Steersman) Run(ctx context.Context) error {
 			failures++
 			pause = calls.RetryAfter(failures)
 			changed = nil
+			s.under = nil // what was written may not have been read back
 			s.log.Warn("a projector can't be steered; trying again", "failures", failures, "error", err)
 		} else {
 			failures = 0
@@ -170,7 +172,11 @@ func (s *Steersman) step(ctx context.Context) error {
 		if err := s.bury(ctx, state); err != nil {
 			// Somebody may not have left the groups yet, which holds up nothing.
 			s.buryAt = time.Now().Add(buryAgain)
-			s.log.Debug("what is left of an old version can't be deleted yet; trying again", "version", state.Gone[0], "error", err)
+			level := slog.LevelDebug
+			if s.buries++; s.buries%100 == 0 {
+				level = slog.LevelWarn
+			}
+			s.log.Log(ctx, level, "what is left of an old version can't be deleted yet; trying again", "version", state.Gone[0], "tries", s.buries, "error", err)
 		}
 		state = s.c.Follower.State(s.c.Name)
 	}
