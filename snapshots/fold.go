@@ -32,9 +32,10 @@ type folded struct {
 type spot uint32
 
 const (
-	chunkBits = 18 // a chunk's usual size is 1 << chunkBits
-	linkSize  = 4  // of the spot of the next entry, before each entry
-	none      = spot(0)
+	chunkBits  = 18 // a chunk's usual size is 1 << chunkBits
+	mostChunks = 1 << (32 - chunkBits)
+	linkSize   = 4 // of the spot of the next entry, before each entry
+	none       = spot(0)
 	// foldedSize is about what a book takes beside its entries.
 	foldedSize = 64
 )

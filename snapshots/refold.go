@@ -69,7 +69,11 @@ func (r *refold) read(ctx context.Context, read Reader) error {
 // enlarge gives a fold with room for an entry: this one, or the next.
 func (r *refold) enlarge(ctx context.Context, f *fold, entry int, at int64) (*fold, error) {
 	r.memory.knows(f.weigh())
-	bytes, err := r.memory.take(ctx, linkSize+entry, len(f.chunks) > 0)
+	var bytes []byte
+	var err error
+	if len(f.chunks) < mostChunks {
+		bytes, err = r.memory.take(ctx, linkSize+entry, len(f.chunks) > 0)
+	}
 	if err == nil && bytes == nil {
 		if err = r.hand(ctx, f, at); err == nil {
 			f = newFold()

@@ -58,8 +58,10 @@ func transact(ctx context.Context, tx *redis.Tx, k keys, was string, next mark, 
 		return nil
 	})
 	if err == nil {
-		lost, err = moves.Int()
-		return lost + b.lost, err
+		if lost, err = moves.Int(); err == nil && lost >= 0 { // below 0 the mark is another one
+			lost += b.lost
+		}
+		return lost, err
 	}
 	some, refused := false, error(nil)
 	for _, c := range done {
