@@ -88,7 +88,8 @@ func (a *auditor) audit(ctx context.Context, owned bool) (all []shelf, err error
 	for partition := range int32(len(ends)) {
 		for {
 			s, err := a.shelf.Audit(ctx, a.domain, partition, read, ends[partition])
-			if there := err == nil && (!owned || s.Mark >= 0 && s.GivenUp == 0); there || sleep(within, 200*time.Millisecond) != nil {
+			begun := s.Mark > 0 || s.Mark == 0 && ends[partition] == 0 // at 0 it is being rebuilt
+			if there := err == nil && (!owned || begun && s.GivenUp == 0); there || sleep(within, 200*time.Millisecond) != nil {
 				if err != nil {
 					return nil, fmt.Errorf("partition %d: %w", partition, err)
 				}
