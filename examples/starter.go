@@ -23,7 +23,7 @@ import (
 )
 
 //go:embed all:starter
-//go:embed serving/serving.go
+//go:embed serving/serving.go serving/health.go
 //go:embed python/requirements.txt python/requirements-dev.txt
 //go:embed python/shop/messages.py python/shop/serving.py python/tests/scenario.py
 //go:embed rust/rustfmt.toml rust/serving/src/lib.rs
@@ -34,7 +34,7 @@ func Languages() []string { return []string{"go", "python", "rust"} }
 
 // taken are the files that a project takes over from the examples.
 var taken = map[string]map[string]string{
-	"go": {"serving/serving.go": "serving/serving.go"},
+	"go": {"serving/serving.go": "serving/serving.go", "serving/health.go": "serving/health.go"},
 	"python": {
 		"requirements.txt": "python/requirements.txt", "requirements-dev.txt": "python/requirements-dev.txt",
 		"service/messages.py": "python/shop/messages.py", "service/serving.py": "python/shop/serving.py",
