@@ -39,7 +39,6 @@ func TestBareCommitsEachCommandOnce(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			options := short(t)
 			change(&options)
 			report, err := bench.Run(t.Context(), options)

@@ -12,6 +12,7 @@ package erasure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -128,6 +129,9 @@ func (v *Verifier) look(ctx context.Context, a aggregate) (*angzarr.VerifyErasur
 				f.see(r, r.Value != nil)
 			}
 		})
+		if errors.Is(err, log.ErrNoTopic) {
+			continue // it was deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
