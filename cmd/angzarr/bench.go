@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,8 +80,12 @@ func newBenchCommand() *cobra.Command {
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show what the child processes write")
 	loadFlags(flags, &options)
 	deploymentFlags(flags, &options)
-	command.AddCommand(newBareWorkerCommand(), newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSyncCommand(),
-		newBenchSagaCommand(), newBareSagaCommand(), newBenchProjectorCommand(), newBareProjectorCommand())
+	command.AddCommand(
+		newBenchTakeoverCommand(), newBenchQueryCommand(), newBenchSyncCommand(), newBenchSagaCommand(), newBenchProjectorCommand(),
+		newBareCommand("bare-worker", "The yardstick's process", bench.RunBare),
+		newBareCommand("bare-saga", "The saga's yardstick's process", bench.RunBareSaga),
+		newBareCommand("bare-projector", "The projector's yardstick's process", bench.RunBareProjector),
+	)
 	return command
 }
 
@@ -126,16 +131,16 @@ func writeReport(out io.Writer, report *bench.Report, format string) error {
 	return encoder.Encode(report)
 }
 
-// newBareWorkerCommand is what `bench --bare` starts as its child.
-func newBareWorkerCommand() *cobra.Command {
+// newBareCommand is what `bench --bare` starts as its child: a yardstick's process.
+func newBareCommand[Options any](name, short string, run func(context.Context, Options) error) *cobra.Command {
 	var file string
 	command := &cobra.Command{
-		Use:    "bare-worker --config FILE",
-		Short:  "The yardstick's process",
+		Use:    name + " --config FILE",
+		Short:  short,
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var options bench.BareOptions
+			var options Options
 			content, err := os.ReadFile(file)
 			if err != nil {
 				return err
@@ -143,7 +148,7 @@ func newBareWorkerCommand() *cobra.Command {
 			if err := json.Unmarshal(content, &options); err != nil {
 				return errors.Join(fmt.Errorf("read %s", file), err)
 			}
-			return bench.RunBare(cmd.Context(), options)
+			return run(cmd.Context(), options)
 		},
 	}
 	command.Flags().StringVar(&file, "config", "", "the options, as JSON")

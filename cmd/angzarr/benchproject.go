@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -70,26 +68,3 @@ func newBenchProjectorCommand() *cobra.Command {
 }
 
 // newBareProjectorCommand is what `bench projector` starts as its child.
-func newBareProjectorCommand() *cobra.Command {
-	var file string
-	command := &cobra.Command{
-		Use:    "bare-projector --config FILE",
-		Short:  "The yardstick's process",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var options bench.BareProjectorOptions
-			content, err := os.ReadFile(file)
-			if err != nil {
-				return err
-			}
-			if err := json.Unmarshal(content, &options); err != nil {
-				return errors.Join(fmt.Errorf("read %s", file), err)
-			}
-			return bench.RunBareProjector(cmd.Context(), options)
-		},
-	}
-	command.Flags().StringVar(&file, "config", "", "the options, as JSON")
-	command.MarkFlagRequired("config") //nolint:errcheck // it has just been defined
-	return command
-}

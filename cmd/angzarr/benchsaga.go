@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,26 +66,3 @@ func newBenchSagaCommand() *cobra.Command {
 }
 
 // newBareSagaCommand is what `bench saga --bare` starts as its child.
-func newBareSagaCommand() *cobra.Command {
-	var file string
-	command := &cobra.Command{
-		Use:    "bare-saga --config FILE",
-		Short:  "The saga's yardstick's process",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var options bench.BareSagaOptions
-			content, err := os.ReadFile(file)
-			if err != nil {
-				return err
-			}
-			if err := json.Unmarshal(content, &options); err != nil {
-				return errors.Join(fmt.Errorf("read %s", file), err)
-			}
-			return bench.RunBareSaga(cmd.Context(), options)
-		},
-	}
-	command.Flags().StringVar(&file, "config", "", "the options, as JSON")
-	command.MarkFlagRequired("config") //nolint:errcheck // it has just been defined
-	return command
-}
